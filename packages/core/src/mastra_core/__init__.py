@@ -1,0 +1,1 @@
+"""Storage for AI agents, on the database that you have."""

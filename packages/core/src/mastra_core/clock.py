@@ -1,0 +1,56 @@
+"""Time and ids: UTC with millisecond precision, instants that never repeat, ids that sort by time."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from mastra_core.errors import InvalidArgumentError
+
+MILLISECOND = timedelta(milliseconds=1)
+
+_lock = threading.Lock()
+_last = datetime(1970, 1, 1, tzinfo=UTC)
+_last_id = 0
+
+
+def milliseconds(at: datetime) -> datetime:
+    """The same moment in UTC, cut to milliseconds; a naive datetime is an ``InvalidArgumentError``."""
+    if at.tzinfo is None:
+        raise InvalidArgumentError(
+            f"{at.isoformat()} has no time zone; give an aware datetime, e.g. datetime.now(UTC)"
+        )
+    if at.tzinfo is not UTC:
+        at = at.astimezone(UTC)
+    return at.replace(microsecond=at.microsecond // 1000 * 1000)
+
+
+def now() -> datetime:
+    """The current time in UTC, cut to milliseconds."""
+    return milliseconds(datetime.now(UTC))
+
+
+def instant() -> datetime:
+    """The current time, but later than every instant this process was given before.
+
+    Messages made one after another get these, so that their order is never a tie.
+    """
+    global _last  # noqa: PLW0603 (the clock of the process is one value by nature)
+    with _lock:
+        _last = max(now(), _last + MILLISECOND)
+        return _last
+
+
+def uuid7() -> str:
+    """A new UUID of version 7; each one of this process sorts behind those before it."""
+    global _last_id  # noqa: PLW0603 (as above)
+    random = int.from_bytes(os.urandom(10), "big")
+    value = (time.time_ns() // 1_000_000 & 0xFFFF_FFFF_FFFF) << 80 | random
+    value = value & ~(0xF << 76) | 7 << 76
+    value = value & ~(3 << 62) | 2 << 62
+    with _lock:
+        _last_id = value = max(value, _last_id + 1)
+    return str(UUID(int=value))

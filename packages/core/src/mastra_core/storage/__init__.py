@@ -1,0 +1,1 @@
+"""Storage: domains over a narrow waist that any database can implement."""

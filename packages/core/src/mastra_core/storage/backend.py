@@ -1,0 +1,267 @@
+"""The narrow waist: the four operations on rows that an adapter implements, and all that is common."""
+
+from __future__ import annotations
+
+import enum
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, ClassVar, Self, TypeAlias
+
+import msgspec
+
+from mastra_core.clock import MILLISECOND
+from mastra_core.errors import LimitExceededError, MastraError, StorageError
+from mastra_core.storage.loops import Once
+from mastra_core.storage.matching import matches
+from mastra_core.storage.schema import (
+    Advance,
+    Change,
+    Put,
+    Query,
+    Row,
+    Table,
+    Value,
+    Where,
+    complete,
+)
+
+ErrorMap: TypeAlias = Mapping[type[BaseException], type[StorageError]]
+
+
+class Capability(enum.Enum):
+    """What a backend may or may not promise; an undeclared one raises ``UnsupportedError``."""
+
+    ATOMIC_WRITE = "a write of several changes is applied whole or not at all"
+    COMPARE_AND_SET = "an update applies only to rows that still match, and says how many did"
+    ORDERED_FIND = "rows come back in the order asked for, page after page"
+    CONSISTENT_READ = "a read sees every write that was acknowledged before it began"
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """The numbers of a database: rows a read, bytes a value, changed rows a write (None: no bound)."""
+
+    page_rows: int = 1000
+    value_bytes: int | None = None
+    write_rows: int | None = None
+
+
+class Backend(ABC):
+    """A database as the domains see it: rows found and written, atomically, by declared indexes.
+
+    Public methods check, complete, page and map errors; an adapter implements their underscored
+    twins and gets: a query whose order is complete and whose limit is at most ``limits.page_rows``,
+    set up tables, and mapped errors. A backend may be made outside any event loop and used from
+    several in turn.
+    """
+
+    errors: ClassVar[ErrorMap] = {}
+    capabilities: ClassVar[frozenset[Capability]] = frozenset(Capability)
+    limits: ClassVar[Limits] = Limits()
+    name: ClassVar[str] = "storage"
+
+    def __init__(self) -> None:
+        self.auto_setup = True
+        self._declared: dict[str, Table] = {}
+        self._ready = Once()
+
+    def declare(self, *tables: Table) -> None:
+        """Say which tables will be used; they are set up before the first operation."""
+        self._declared.update({table.name: table for table in tables})
+        self._ready.done = False
+
+    async def setup(self, tables: Sequence[Table] = ()) -> None:
+        """Create what is missing of the declared tables: tables, columns and indexes.
+
+        Idempotent, safe while others do the same, and never removes anything.
+        """
+        new = [table for table in tables if table.name not in self._declared]
+        if new:
+            self.declare(*new)
+        await self._ready.run(self._prepare)
+
+    async def _prepare(self) -> None:
+        try:
+            await self._setup(tuple(self._declared.values()))
+        except Exception as error:
+            raise self._translate(error, "set up the tables") from error
+
+    async def find(self, table: Table, query: Query) -> list[Row]:
+        """The rows of a query, in its order completed by the table's key."""
+        if self.auto_setup and not self._ready.done:
+            await self.setup((table,))
+        limit = query.limit
+        pushed, residual = self._split(table, query.where)
+        if limit is None or limit > self.limits.page_rows or residual:
+            return [row async for page in self._pages(table, query, pushed, residual) for row in page]
+        if limit == 0:
+            return []
+        try:
+            return await self._find(table, self._completed(table, query))
+        except Exception as error:
+            raise self._translate(error, f"read {table.name}") from error
+
+    async def find_many(self, table: Table, queries: Sequence[Query]) -> list[list[Row]]:
+        """The rows of several queries on one table, in one round trip where the database can."""
+        bounded = all(
+            query.limit and query.limit <= self.limits.page_rows for query in queries
+        ) and not any(self._split(table, query.where)[1] for query in queries)
+        if len(queries) < 2 or not bounded:
+            return [await self.find(table, query) for query in queries]
+        if self.auto_setup and not self._ready.done:
+            await self.setup((table,))
+        try:
+            return await self._find_many(table, [self._completed(table, q) for q in queries])
+        except Exception as error:
+            raise self._translate(error, f"read {table.name}") from error
+
+    async def count(self, table: Table, where: Sequence[Where] = ()) -> int:
+        """How many rows match."""
+        if self.auto_setup and not self._ready.done:
+            await self.setup((table,))
+        pushed, residual = self._split(table, tuple(where))
+        if residual:
+            needed = tuple({w.column for w in where} | set(table.key))
+            query = Query(where=tuple(where), columns=needed)
+            pages = self._pages(table, query, pushed, residual)
+            return sum([len(page) async for page in pages])
+        try:
+            return await self._count(table, pushed)
+        except Exception as error:
+            raise self._translate(error, f"count {table.name}") from error
+
+    async def write(self, *changes: Change) -> list[int]:
+        """Apply all changes or none; the numbers of rows that each inserted, changed or deleted.
+
+        A change whose ``expect`` or ``match`` does not hold is a ``ConflictError`` that names its
+        position, and nothing is written.
+        """
+        if self.auto_setup and not self._ready.done:
+            await self.setup([change.table for change in changes])
+        self._check_size(changes)
+        try:
+            return await self._write(changes)
+        except Exception as error:
+            tables = ", ".join(sorted({change.table.name for change in changes}))
+            raise self._translate(error, f"write {tables}") from error
+
+    async def close(self) -> None:
+        """Release what this backend opened; safe to call twice, and use opens it again."""
+        try:
+            await self._close()
+        except Exception as error:
+            raise self._translate(error, "close") from error
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def _pages(
+        self, table: Table, query: Query, pushed: tuple[Where, ...], residual: tuple[Where, ...]
+    ) -> AsyncIterator[list[Row]]:
+        """The pages of a query of any size, each one bounded read that continues by key."""
+        order = complete(table, query.order)
+        asked = query.columns or table.names
+        needed = [name for name, _ in order] + [where.column for where in residual]
+        extra = tuple(dict.fromkeys(name for name in needed if name not in asked))
+        columns = (*asked, *extra) if extra else query.columns
+        positions = [(columns or table.names).index(name) for name, _ in order]
+        skip, left, last = query.offset, query.limit, query.after
+        while left is None or left > 0:
+            size = self.limits.page_rows
+            if left is not None and not residual:
+                size = min(size, left)
+            offset = 0 if residual else skip
+            step = Query(
+                where=pushed, order=order, limit=size, offset=offset, after=last, columns=columns
+            )
+            try:
+                rows = await self._find(table, step)
+            except Exception as error:
+                raise self._translate(error, f"read {table.name}") from error
+            fetched = len(rows)
+            if rows:
+                last = tuple([rows[-1][i] for i in positions])
+            if residual:
+                rows = [row for row in rows if matches(table, residual, columns, row)]
+                rows, skip = rows[skip:], max(0, skip - len(rows))
+            else:
+                skip = 0
+            rows = rows if left is None else rows[:left]
+            left = None if left is None else left - len(rows)
+            yield [row[: len(asked)] for row in rows] if extra else rows
+            if fetched < size:
+                return
+
+    def _split(
+        self, table: Table, where: tuple[Where, ...]
+    ) -> tuple[tuple[Where, ...], tuple[Where, ...]]:
+        residual = tuple([w for w in where if not self._pushes(table, w)])
+        return (tuple([w for w in where if w not in residual]), residual) if residual else (where, ())
+
+    def _completed(self, table: Table, query: Query) -> Query:
+        return Query(
+            where=query.where,
+            order=complete(table, query.order),
+            limit=query.limit,
+            offset=query.offset,
+            after=query.after,
+            columns=query.columns,
+        )
+
+    def _check_size(self, changes: Sequence[Change]) -> None:
+        bound = self.limits.value_bytes
+        if bound is None:
+            return
+        for change in changes:
+            if isinstance(change, Put):
+                values: Any = [(n, v) for row in change.rows for n, v in zip(change.table.names, row, strict=True)]
+            else:
+                values = getattr(change, "values", {}).items()
+            for name, value in values:
+                if isinstance(value, str) and len(value) * 4 > bound < len(value.encode()):
+                    raise LimitExceededError(
+                        f"{name} of {change.table.name} has {len(value.encode()):,} bytes; "
+                        f"{self.name} takes at most {bound:,}"
+                    )
+
+    def _translate(self, error: Exception, doing: str) -> Exception:
+        """The error as this library's: its own stay, a driver's are looked up in ``errors``."""
+        if isinstance(error, MastraError):
+            return error
+        for kind, mapped in self.errors.items():
+            if isinstance(error, kind):
+                return mapped(f"{self.name} could not {doing}: {error}")
+        return StorageError(f"{self.name} could not {doing}: {type(error).__name__}: {error}")
+
+    def _pushes(self, table: Table, where: Where) -> bool:
+        """Whether the database itself applies this condition; otherwise it is applied to pages."""
+        return True
+
+    async def _find_many(self, table: Table, queries: Sequence[Query]) -> list[list[Row]]:
+        return [await self._find(table, query) for query in queries]
+
+    @abstractmethod
+    async def _setup(self, tables: Sequence[Table]) -> None: ...
+
+    @abstractmethod
+    async def _find(self, table: Table, query: Query) -> list[Row]: ...
+
+    @abstractmethod
+    async def _count(self, table: Table, where: Sequence[Where]) -> int: ...
+
+    @abstractmethod
+    async def _write(self, changes: Sequence[Change]) -> list[int]: ...
+
+    async def _close(self) -> None:
+        """Release what was opened; nothing by default."""
+
+
+def advanced(value: Value | Advance, stored: Value) -> Value:
+    """The value of a column after an update that may say ``Advance``."""
+    if not isinstance(value, Advance):
+        return value
+    return value.at if not isinstance(stored, datetime) else max(value.at, stored + MILLISECOND)
+

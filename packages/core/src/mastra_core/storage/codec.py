@@ -1,0 +1,220 @@
+"""Records to rows and back: the one place that knows how a Python value is stored.
+
+JSON takes the types of JSON and those with one obvious text form (datetime, UUID, Enum, dataclass,
+``msgspec.Struct``). U+0000 is dropped and lone surrogates become U+FFFD, in JSON and in free text,
+because no two databases agree on them; in ids, which must stay exact, they are refused.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Generic, TypeVar, get_type_hints
+
+import msgspec
+from msgspec import UNSET
+
+from mastra_core.clock import milliseconds
+from mastra_core.errors import CorruptDataError, InvalidArgumentError
+from mastra_core.storage.schema import Column, Row, Table, Value
+
+R = TypeVar("R", bound=msgspec.Struct)
+Encode = Callable[[Any], Value]
+Decode = Callable[[Any], Any]
+
+ID_LENGTH = 255
+_encode_json = msgspec.json.Encoder().encode
+_decode_json = msgspec.json.Decoder().decode
+
+
+def clean_text(text: str) -> str:
+    """The text without U+0000, and with U+FFFD for each surrogate that has no partner."""
+    if text.isascii():
+        return text.replace("\0", "") if "\0" in text else text
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text.replace("\0", "")
+
+
+def _clean(value: Any) -> Any:
+    if isinstance(value, str):
+        return clean_text(value)
+    if isinstance(value, Mapping):
+        items: Mapping[Any, Any] = value
+        return {_clean(k): _clean(v) for k, v in items.items()}
+    if isinstance(value, (list, tuple)):
+        members: Iterable[Any] = value
+        return [_clean(member) for member in members]
+    return value
+
+
+def to_json(value: Any, what: str = "value") -> str:
+    """The value as JSON text; what JSON cannot hold is an ``InvalidArgumentError`` naming ``what``."""
+    try:
+        try:
+            text = _encode_json(value).decode()
+        except UnicodeEncodeError:
+            text = _encode_json(_clean(value)).decode()
+        if "\\u0000" in text:
+            text = _encode_json(_clean(_decode_json(text))).decode()
+    except (TypeError, ValueError, RecursionError, OverflowError, msgspec.MsgspecError) as error:
+        raise InvalidArgumentError(f"{what} cannot be stored as JSON: {error}") from error
+    return text
+
+
+def from_json(text: str | bytes, decode: Callable[[str | bytes], Any] = _decode_json) -> Any:
+    """The value of JSON text, also of text with lone surrogates or numbers beyond a float."""
+    try:
+        return decode(text)
+    except msgspec.ValidationError as error:
+        raise CorruptDataError(f"stored JSON is not of the expected shape: {error}") from error
+    except msgspec.DecodeError:
+        try:
+            return _clean(json.loads(text))
+        except (ValueError, RecursionError) as error:
+            raise CorruptDataError(f"stored text is not JSON: {error}") from error
+
+
+def check_id(value: object, what: str) -> str:
+    """The id, if it can be one everywhere: a string of 1 to 255 characters without NUL or half pairs."""
+    if not isinstance(value, str) or not value:
+        found = "an empty one" if value == "" else type(value).__name__
+        raise InvalidArgumentError(f"{what} must be a non-empty string, not {found}")
+    if len(value) > ID_LENGTH:
+        raise InvalidArgumentError(
+            f"{what} has {len(value):,} characters; every database takes at most {ID_LENGTH}"
+        )
+    if clean_text(value) != value:
+        raise InvalidArgumentError(f"{what} contains a NUL or half of a surrogate pair")
+    return value
+
+
+def column_name(table: Table, name: str) -> str:
+    """The column for a field: ``thread_id`` is ``thread_id`` in one table, ``threadId`` elsewhere."""
+    if name in table.by_name:
+        return name
+    head, *rest = name.split("_")
+    return table.column(head + "".join(part.title() for part in rest)).name
+
+
+def _encoder(column: Column, name: str, *, exact: bool, indexed: bool, key: bool) -> Encode | None:
+    what = f"{name} of {column.name}" if name != column.name else name
+
+    def json_value(value: Any) -> Value:
+        if value is UNSET or (value is None and not exact):
+            return None
+        return to_json(value, what)
+
+    def text(value: Any) -> Value:
+        if value is None:
+            return None
+        if not isinstance(value, str):
+            raise InvalidArgumentError(f"{name} must be text, not {type(value).__name__}")
+        return clean_text(value)
+
+    def identity(value: Any) -> Value:
+        return value if (value is None or value == "") and not key else check_id(value, name)
+
+    def timestamp(value: Any) -> Value:
+        return None if value is None else milliseconds(value)
+
+    def number(value: Any) -> Value:
+        if isinstance(value, float) and not math.isfinite(value):
+            raise InvalidArgumentError(f"{name} is {value}, which is not a finite number")
+        return value  # type: ignore[no-any-return]
+
+    if column.type == "json":
+        return json_value
+    if column.type == "text":
+        return identity if indexed else text
+    return {"timestamp": timestamp, "float": number}.get(column.type)
+
+
+def _decoder(column: Column, hint: Any, *, exact: bool) -> Decode | None:
+    if column.type != "json":
+        return None
+    decode = msgspec.json.Decoder(hint).decode if hint is not Any else _decode_json
+
+    def json_value(text: Any) -> Any:
+        if text is None:
+            return UNSET if exact else None
+        return from_json(text, decode)
+
+    return json_value
+
+
+class Codec(Generic[R]):
+    """How the records of one type stand in the rows of one table.
+
+    ``special`` gives the encoder and decoder of fields that need their own.
+    """
+
+    def __init__(
+        self,
+        table: Table,
+        record: type[R],
+        special: Mapping[str, tuple[Encode, Decode]] | None = None,
+    ) -> None:
+        hints = get_type_hints(record)
+        fields = {column_name(table, f.name): f for f in msgspec.structs.fields(record)}
+        indexed = {name for index in table.indexes for name in index.columns} | set(table.key)
+        self.table = table
+        self.names = tuple(fields[name].name for name in table.names)
+        self._encoders: list[tuple[str, Encode | None]] = []
+        self._decoders: list[tuple[int, Decode]] = []
+        for i, column in enumerate(table.columns):
+            field = fields[column.name]
+            exact = field.default is UNSET or (field.required and hints[field.name] is Any)
+            encode = _encoder(
+                column,
+                field.name,
+                exact=exact,
+                indexed=column.name in indexed,
+                key=column.name in table.key,
+            )
+            decode = _decoder(column, hints[field.name], exact=field.default is UNSET)
+            if special and field.name in special:
+                encode, decode = special[field.name]
+            self._encoders.append((field.name, encode))
+            if decode is not None:
+                self._decoders.append((i, decode))
+        # The constructor call is text evaluated once, as dataclasses do: five times faster a row
+        # than building a dictionary of arguments.
+        arguments = ", ".join(self.names)
+        call = ", ".join(f"{name}={name}" for name in self.names)
+        self._build: Callable[..., R] = eval(f"lambda {arguments}: record({call})", {"record": record})  # noqa: S307
+
+    def row(self, record: R) -> Row:
+        """The full row of a record; what cannot be stored is an ``InvalidArgumentError``."""
+        return tuple(
+            [
+                getattr(record, name) if encode is None else encode(getattr(record, name))
+                for name, encode in self._encoders
+            ]
+        )
+
+    def values(self, changes: Mapping[str, Any]) -> dict[str, Value]:
+        """Column values of some fields, for an update; the keys are the record's field names."""
+        encoders = dict(self._encoders)
+        values: dict[str, Value] = {}
+        for name, value in changes.items():
+            encode = encoders[name]
+            values[column_name(self.table, name)] = value if encode is None else encode(value)
+        return values
+
+    def records(self, rows: Sequence[Row]) -> list[R]:
+        """The records of full rows; a value of the wrong shape is a ``CorruptDataError``."""
+        if not rows:
+            return []
+        columns: list[Sequence[Any]] = list(zip(*rows, strict=True))
+        for i, decode in self._decoders:
+            columns[i] = [decode(value) for value in columns[i]]
+        return list(map(self._build, *columns))
+
+    def record(self, rows: Sequence[Row]) -> R | None:
+        """The record of the first row, or ``None`` where there is no row."""
+        return self.records(rows[:1])[0] if rows else None
+

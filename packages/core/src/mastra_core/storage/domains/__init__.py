@@ -1,0 +1,1 @@
+"""The storage domains, each written once over the waist."""

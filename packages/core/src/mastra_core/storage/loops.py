@@ -1,0 +1,51 @@
+"""What belongs to one event loop: connections and locks for stores that outlive their loops."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
+from weakref import WeakKeyDictionary
+
+T = TypeVar("T")
+
+
+class PerLoop(Generic[T]):
+    """One value for each running event loop, made when first asked for.
+
+    A store may be built outside any loop and used from several in turn; what its driver binds to a
+    loop (a session, a pool, a lock) is kept here. Values of loops that are gone are forgotten.
+    """
+
+    def __init__(self, make: Callable[[], T]) -> None:
+        self._make = make
+        self._values: WeakKeyDictionary[asyncio.AbstractEventLoop, T] = WeakKeyDictionary()
+
+    def get(self) -> T:
+        """The running loop's value."""
+        loop = asyncio.get_running_loop()
+        value = self._values.get(loop)
+        if value is None:
+            value = self._values[loop] = self._make()
+        return value
+
+    def pop(self) -> T | None:
+        """The running loop's value, if one was made; it is forgotten, so that it can be closed."""
+        return self._values.pop(asyncio.get_running_loop(), None)
+
+
+class Once:
+    """Something that is done once, however many tasks ask at the same time; a failure is not done."""
+
+    def __init__(self) -> None:
+        self.done = False
+        self._locks: PerLoop[asyncio.Lock] = PerLoop(asyncio.Lock)
+
+    async def run(self, do: Callable[[], Awaitable[None]]) -> None:
+        """Do it unless it is done; whoever comes meanwhile waits for the outcome."""
+        if self.done:
+            return
+        async with self._locks.get():
+            if not self.done:
+                await do()
+                self.done = True

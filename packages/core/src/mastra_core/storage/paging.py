@@ -1,0 +1,143 @@
+"""Pages, orders and ranges as callers give them, checked and put into the words of the waist."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Literal, TypeAlias, TypeVar
+
+import msgspec
+
+from mastra_core.clock import milliseconds
+from mastra_core.errors import InvalidArgumentError
+from mastra_core.storage.codec import clean_text
+from mastra_core.storage.schema import Direction, Order, Where
+
+S = TypeVar("S", bound=msgspec.Struct)
+PerPage: TypeAlias = int | Literal[False]
+MAX_OFFSET = 2**53 // 2
+KEY_LENGTH = 128
+FORBIDDEN_KEYS = frozenset({"__proto__", "prototype", "constructor"})
+
+
+class OrderBy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An order: ``field`` as the record or as the original names it, ``direction`` asc or desc."""
+
+    field: str = "createdAt"
+    direction: str = ""
+
+
+class DateRange(
+    msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True
+):
+    """From ``start`` to ``end``, both included unless said otherwise, either may be open."""
+
+    start: datetime | None = None
+    end: datetime | None = None
+    start_exclusive: bool = False
+    end_exclusive: bool = False
+
+    def conditions(self, column: str) -> tuple[Where, ...]:
+        """The range as conditions on a timestamp column."""
+        found: list[Where] = []
+        if self.start is not None:
+            op: Literal["gt", "gte"] = "gt" if self.start_exclusive else "gte"
+            found.append(Where(column, op, milliseconds(self.start)))
+        if self.end is not None:
+            down: Literal["lt", "lte"] = "lt" if self.end_exclusive else "lte"
+            found.append(Where(column, down, milliseconds(self.end)))
+        return tuple(found)
+
+
+def options(kind: type[S], given: S | Mapping[str, Any], what: str) -> S:
+    """The options as their struct; a mapping is checked, with snake-case or camel-case keys."""
+    if isinstance(given, kind):
+        return given
+    if not isinstance(given, Mapping):
+        raise InvalidArgumentError(f"{what} must be a mapping, not {type(given).__name__}")
+    names = {field.name: field.encode_name for field in msgspec.structs.fields(kind)}
+    try:
+        return msgspec.convert({names.get(key, key): value for key, value in given.items()}, kind)
+    except (msgspec.ValidationError, TypeError) as error:
+        raise InvalidArgumentError(f"{what}: {error}") from error
+
+
+class Window(msgspec.Struct, frozen=True):
+    """A checked page: how many rows to leave out, and how many to take (``None``: all)."""
+
+    page: int
+    per_page: PerPage
+
+    @property
+    def offset(self) -> int:
+        """How many rows come before the page."""
+        return self.page * self.per_page if self.per_page else 0
+
+    @property
+    def limit(self) -> int | None:
+        """How many rows the page has at most."""
+        return None if self.per_page is False else self.per_page
+
+
+def window(page: int, per_page: PerPage, *, most: int | None = None) -> Window:
+    """The page as asked for; a page that cannot be is an ``InvalidArgumentError``."""
+    if isinstance(page, bool) or not isinstance(page, int) or page < 0:
+        raise InvalidArgumentError(f"page must be >= 0, not {page!r}")
+    if per_page is False:
+        if page:
+            raise InvalidArgumentError("page must be 0 when per_page is False (all rows)")
+        return Window(0, False)
+    if isinstance(per_page, bool) or not isinstance(per_page, int) or per_page < 0:
+        raise InvalidArgumentError(f"per_page must be >= 0, or False for all rows, not {per_page!r}")
+    if most is not None and not 1 <= per_page <= most:
+        raise InvalidArgumentError(f"per_page must be from 1 to {most}, not {per_page}")
+    if page * per_page > MAX_OFFSET:
+        raise InvalidArgumentError(f"page value too large: {page}")
+    return Window(page, per_page)
+
+
+def order(
+    given: OrderBy | Mapping[str, Any] | None,
+    allowed: Mapping[str, str],
+    default: Direction,
+    *,
+    field: str = "createdAt",
+) -> Order:
+    """One column and direction; ``allowed`` maps the original's field names to columns."""
+    chosen = options(OrderBy, given, "order_by") if given is not None else OrderBy(field=field)
+    head, *rest = (chosen.field if given is None or "field" in _keys(given) else field).split("_")
+    name = head + "".join(part.title() for part in rest)
+    if name not in allowed:
+        raise InvalidArgumentError(
+            f"Invalid orderBy field: {chosen.field}. Allowed: {', '.join(allowed)}"
+        )
+    direction = chosen.direction.lower() or default
+    if direction not in {"asc", "desc"}:
+        raise InvalidArgumentError(f"Invalid orderBy direction: {chosen.direction}")
+    return ((allowed[name], "desc" if direction == "desc" else "asc"),)
+
+
+def _keys(given: OrderBy | Mapping[str, Any]) -> frozenset[str]:
+    return frozenset({"field"}) if isinstance(given, OrderBy) else frozenset(given)
+
+
+def metadata_conditions(
+    column: str, metadata: Mapping[str, Any] | None, *inside: str
+) -> tuple[Where, ...]:
+    """A filter by metadata: every key must have exactly this scalar value."""
+    found: list[Where] = []
+    for key, value in (metadata or {}).items():
+        valid = isinstance(key, str) and len(key) <= KEY_LENGTH and key.isascii()
+        if not valid or not key.isidentifier() or key in FORBIDDEN_KEYS:
+            raise InvalidArgumentError(
+                f"Invalid metadata key: {key!r}; keys are letters, digits and underscores, at most "
+                f"{KEY_LENGTH}"
+            )
+        if value is not None and not isinstance(value, (str, int, float)):
+            raise InvalidArgumentError(
+                f"metadata filter {key!r} must be a string, number, boolean or None, "
+                f"not {type(value).__name__}"
+            )
+        wanted = clean_text(value) if isinstance(value, str) else value
+        found.append(Where(column, "eq", wanted, (*inside, key)))
+    return tuple(found)

@@ -1,0 +1,385 @@
+"""SQL from the words of the waist: a dialect of differences, and the backend that runs what it writes.
+
+SQLite's SQL is the base (libSQL, D1 and Durable Objects speak it); other databases override its
+tables first and its methods second. Statements are text and bound values; identifiers come from
+the schema and are quoted. Lists are bound as one array parameter, so that a statement's text does
+not depend on how long they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, ClassVar, cast
+
+import msgspec
+
+from mastra_core.errors import InvalidArgumentError
+from mastra_core.storage.codec import to_json
+from mastra_core.storage.schema import (
+    Advance,
+    Change,
+    Column,
+    ColumnType,
+    Delete,
+    Put,
+    Query,
+    Row,
+    Table,
+    Update,
+    Value,
+    Where,
+)
+
+INT32 = 2**31
+INT64 = 2**63
+
+
+class Statement(msgspec.Struct, frozen=True):
+    """One statement of a write: its change's position, and how many rows it must affect, if any."""
+
+    sql: str
+    params: Sequence[Any] = ()
+    change: int = 0
+    expect: int | None = None
+    table: str = ""
+
+
+def iso(at: datetime) -> str:
+    """``2026-01-02T03:04:05.678Z``: 24 characters that sort as time does."""
+    return at.isoformat(timespec="milliseconds")[:-6] + "Z"
+
+
+def from_iso(text: str | None) -> datetime | None:
+    """The moment of a stored text; one without a zone is UTC, as the databases that drop it mean."""
+    if text is None:
+        return None
+    at = datetime.fromisoformat(text)
+    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+
+
+def quoted(names: Sequence[str]) -> str:
+    """The names as a list of identifiers; they come from the schema, never from callers."""
+    return ", ".join([f'"{name}"' for name in names])
+
+
+class Dialect:
+    """How one family of databases writes SQL; the base is SQLite's."""
+
+    types: ClassVar[Mapping[ColumnType, str]] = {
+        "text": "TEXT",
+        "timestamp": "TEXT",
+        "json": "TEXT",
+        "integer": "INTEGER",
+        "bigint": "INTEGER",
+        "float": "REAL",
+        "boolean": "INTEGER",
+    }
+    encoders: ClassVar[Mapping[ColumnType, Callable[[Any], Any]]] = {"timestamp": iso, "boolean": int}
+    decoders: ClassVar[Mapping[ColumnType, Callable[[Any], Any]]] = {
+        "timestamp": from_iso,
+        "boolean": lambda value: None if value is None else bool(value),
+        "float": lambda value: None if value is None else float(value),
+    }
+    json_columns: ClassVar[str] = "CASE typeof({0}) WHEN 'blob' THEN json({0}) ELSE {0} END"
+    comparisons: ClassVar[Mapping[str, str]] = {"lt": "<", "lte": "<=", "gt": ">", "gte": ">="}
+
+    def __init__(self, prefix: str = "") -> None:
+        self.prefix = prefix
+        self._selected: dict[tuple[Table, tuple[str, ...]], str] = {}
+
+    def name(self, table: Table) -> str:
+        """The quoted name of a table."""
+        return f'"{self.prefix}{table.name}"'
+
+    def bind(self, params: list[Any], value: Value, kind: ColumnType = "text") -> str:
+        """Bind a value; the text that stands for it in the statement."""
+        if value is None:
+            params.append(None)
+            return "?"
+        encode = self.encoders.get(kind)
+        if encode is not None and not isinstance(value, str):
+            value = encode(value)
+        if isinstance(value, int) and not -INT32 <= value < INT32:
+            if not -INT64 <= value < INT64:
+                raise InvalidArgumentError(f"the integer {value} needs more than 64 bits")
+            # Drivers that pass numbers as doubles would round it.
+            params.append(str(value))
+            return "CAST(? AS INTEGER)"
+        params.append(value)
+        return "?"
+
+    def select(self, table: Table, query: Query) -> Statement:
+        """The statement of a query whose order is complete."""
+        params: list[Any] = []
+        where = self.where(table, query.where, params)
+        if query.after is not None:
+            beyond = self.beyond(table, query, params)
+            where = f"{where} AND {beyond}" if where else beyond
+        order = ", ".join([self.ordering(table, n, d) for n, d in query.order])
+        sql = f"SELECT {self.selected(table, query.columns)} FROM {self.name(table)}"
+        if where:
+            sql += f" WHERE {where}"
+        sql += f" ORDER BY {order}{self.limited(query, params)}"
+        return Statement(sql, params)
+
+    def limited(self, query: Query, params: list[Any]) -> str:
+        """The end of a SELECT: how many rows, from which on."""
+        if query.limit is None:
+            return ""
+        params.append(query.limit)
+        if not query.offset:
+            return " LIMIT ?"
+        params.append(query.offset)
+        return " LIMIT ? OFFSET ?"
+
+    def selected(self, table: Table, columns: tuple[str, ...]) -> str:
+        """The select list; JSON comes as text however it is stored."""
+        text = self._selected.get((table, columns))
+        if text is None:
+            text = ", ".join(
+                self.json_columns.format(f'"{name}"')
+                if table.column(name).type == "json"
+                else f'"{name}"'
+                for name in columns or table.names
+            )
+            self._selected[table, columns] = text
+        return text
+
+    def ordering(self, table: Table, name: str, direction: str) -> str:
+        """One term of ORDER BY; absent values count as the greatest."""
+        term = f'"{name}" {"DESC" if direction == "desc" else "ASC"}'
+        if not table.column(name).nullable:
+            return term
+        return f"{term} NULLS {'FIRST' if direction == 'desc' else 'LAST'}"
+
+    def beyond(self, table: Table, query: Query, params: list[Any]) -> str:
+        """The condition that a row comes behind the last one seen."""
+        columns = [table.column(name) for name, _ in query.order]
+        last = cast("Row", query.after)
+        downs = [direction == "desc" for _, direction in query.order]
+        if len(set(downs)) == 1 and not any(column.nullable for column in columns):
+            names = quoted([column.name for column in columns])
+            values = [self.bind(params, v, c.type) for c, v in zip(columns, last, strict=True)]
+            return f"({names}) {'<' if downs[0] else '>'} ({', '.join(values)})"
+        alternatives: list[str] = []
+        for i, (column, value, down) in enumerate(zip(columns, last, downs, strict=True)):
+            if value is None and not down:
+                continue
+            terms = [
+                self.condition(table, Where(c.name, "eq", v), params)
+                for c, v in zip(columns[:i], last[:i], strict=True)
+            ]
+            terms.append(self.further(column, value, params, down=down))
+            alternatives.append(" AND ".join(terms))
+        return f"({' OR '.join(alternatives)})"
+
+    def further(self, column: Column, value: Value, params: list[Any], *, down: bool) -> str:
+        """The condition that one column's value comes behind another, absent ones last."""
+        if value is None:
+            return f'"{column.name}" IS NOT NULL'
+        bound = self.bind(params, value, column.type)
+        if down:
+            return f'"{column.name}" < {bound}'
+        return f'("{column.name}" > {bound} OR "{column.name}" IS NULL)'
+
+    def rows(self, table: Table, columns: tuple[str, ...], rows: Sequence[Any]) -> list[Row]:
+        """The driver's rows with the values of the waist."""
+        if not rows:
+            return []
+        transposed: list[Any] = list(zip(*rows, strict=True))
+        for i, name in enumerate(columns or table.names):
+            decode = self.decoders.get(table.by_name[name].type)
+            if decode is not None:
+                transposed[i] = [decode(value) for value in transposed[i]]
+        return list(zip(*transposed, strict=True))
+
+    def where(self, table: Table, conditions: Sequence[Where], params: list[Any]) -> str:
+        """All conditions joined by AND; empty where there are none."""
+        return " AND ".join([self.condition(table, where, params) for where in conditions])
+
+    def condition(self, table: Table, where: Where, params: list[Any]) -> str:
+        """One condition as SQL."""
+        column = table.column(where.column)
+        name = f'"{column.name}"'
+        if where.path:
+            return self.json_condition(name, where, params)
+        if where.op == "in":
+            return self.is_member(name, column, cast("tuple[Value, ...]", where.value), params)
+        if where.op in {"has_all", "has_any"}:
+            return self.has_members(name, where, params)
+        value = cast("Value", where.value)
+        if where.op in {"eq", "ne"} and value is None:
+            return f"{name} IS NULL" if where.op == "eq" else f"{name} IS NOT NULL"
+        bound = self.bind(params, value, column.type)
+        if where.op == "eq":
+            return f"{name} = {bound}"
+        if where.op == "ne":
+            return self.differs(name, bound)
+        return f"{name} {self.comparisons[where.op]} {bound}"
+
+    def differs(self, name: str, bound: str) -> str:
+        """Not equal, where absent differs from everything."""
+        return f"{name} IS NOT {bound}"
+
+    def is_member(
+        self, name: str, column: Column, values: Sequence[Value], params: list[Any]
+    ) -> str:
+        """The column's value is one of a list, bound as one parameter."""
+        params.append(self.array(column, values))
+        return f"{name} IN (SELECT value FROM json_each(?))"
+
+    def array(self, column: Column, values: Sequence[Value]) -> Any:
+        """A list as one bound value."""
+        encode = self.encoders.get(column.type)
+        return to_json([encode(v) if encode and not isinstance(v, str) else v for v in values])
+
+    def has_members(self, name: str, where: Where, params: list[Any]) -> str:
+        """A JSON array holds all, or any, of a list of strings."""
+        params.append(to_json(where.value))
+        inside = f"w.value IN (SELECT value FROM json_each({name}))"
+        exists = f"EXISTS (SELECT 1 FROM json_each(?) w WHERE {inside})"
+        if where.op == "has_all":
+            exists = f"NOT EXISTS (SELECT 1 FROM json_each(?) w WHERE NOT ({inside}))"
+        return f"CASE WHEN json_valid({name}, 5) AND json_type({name}) = 'array' THEN {exists} END"
+
+    def json_condition(self, name: str, where: Where, params: list[Any]) -> str:
+        """A comparison of the JSON value at a path, strict about its type."""
+        path = self.json_path(where.path)
+        params.append(path)
+        kind = f"json_type({name}, ?)"
+        if where.op == "ne":
+            params.append(path)
+            equal = self.json_equality(name, path, cast("Value", where.value), params, "=")
+            test = f"{kind} IS NOT NULL AND NOT (json_type({name}, ?) {equal})"
+        else:
+            sign = "=" if where.op == "eq" else self.comparisons[where.op]
+            test = f"{kind} {self.json_equality(name, path, cast('Value', where.value), params, sign)}"
+        # A text column may hold what is no JSON at all; CASE keeps the functions away from it.
+        return f"CASE WHEN json_valid({name}, 5) THEN {test} END"
+
+    def json_equality(
+        self, name: str, path: str, value: Value, params: list[Any], sign: str
+    ) -> str:
+        """The rest of a comparison that begins with the JSON type at the path."""
+        if value is None or isinstance(value, bool):
+            literal = "null" if value is None else str(value).lower()
+            return f"= '{literal}'" if sign == "=" else "= ''"
+        params.append(path)
+        bound = self.bind(params, value, "timestamp" if isinstance(value, datetime) else "text")
+        kinds = "'integer', 'real'" if isinstance(value, (int, float)) else "'text'"
+        return f"IN ({kinds}) AND json_extract({name}, ?) {sign} {bound}"
+
+    def json_path(self, path: Sequence[str]) -> str:
+        """The path in SQLite's notation; it has no way to write a key with a quote in it."""
+        for key in path:
+            if '"' in key or "\\" in key:
+                raise InvalidArgumentError(f"the key {key!r} cannot be filtered by: it has a quote")
+        return "$" + "".join([f'."{key}"' for key in path])
+
+    def statements(self, changes: Sequence[Change]) -> list[Statement]:
+        """The statements of one write, in order."""
+        statements: list[Statement] = []
+        for i, change in enumerate(changes):
+            if isinstance(change, Put):
+                statements.extend(self.put(change, i))
+            elif isinstance(change, Update):
+                statements.append(self.update(change, i))
+            else:
+                statements.append(self.delete(change, i))
+        return statements
+
+    def put(self, put: Put, position: int) -> list[Statement]:
+        """One INSERT for all rows: bound one by one if single, else from one JSON array."""
+        if not put.rows:
+            return []
+        table = put.table
+        types = [column.type for column in table.columns]
+        head = f"INSERT INTO {self.name(table)} ({quoted(table.names)}) "
+        tail = self.on_conflict(put)
+        expect = len(put.rows) if "match" in put.merge.values() else None
+        params: list[Any] = []
+        if len(put.rows) == 1:
+            values = [self.bind(params, v, t) for v, t in zip(put.rows[0], types, strict=True)]
+            sql = f"{head}VALUES ({', '.join(values)}){tail}"
+            return [Statement(sql, params, position, expect, table.name)]
+        picked = ", ".join([f"value->>{i}" for i in range(len(types))])
+        rows = self.encoded(types, put.rows)
+        sql = f"{head}SELECT {picked} FROM json_each(?) WHERE true{tail}"
+        return [Statement(sql, [to_json(rows)], position, expect, table.name)]
+
+    def encoded(self, types: Sequence[ColumnType], rows: Sequence[Row]) -> list[list[Any]]:
+        """Rows with the values that the database stores."""
+        columns: list[Any] = list(zip(*rows, strict=True))
+        for i, kind in enumerate(types):
+            encode = self.encoders.get(kind)
+            if encode is not None:
+                columns[i] = [None if value is None else encode(value) for value in columns[i]]
+        return [list(row) for row in zip(*columns, strict=True)]
+
+    def on_conflict(self, put: Put) -> str:
+        """What follows the rows of an INSERT."""
+        table = put.table
+        if put.on_conflict == "fail":
+            return ""
+        key = quoted(table.key)
+        if put.on_conflict == "skip":
+            return f" ON CONFLICT ({key}) DO NOTHING"
+        kept = {name for name, rule in put.merge.items() if rule in {"keep", "match"}}
+        changed = [n for n in table.names if n not in table.key and n not in kept]
+        sets = ", ".join([f'"{n}" = {self.merged(table, n, put.merge.get(n))}' for n in changed])
+        stored = self.name(table)
+        matched = [n for n, rule in put.merge.items() if rule == "match"]
+        tests = " AND ".join([self.same(f'{stored}."{n}"', f'excluded."{n}"') for n in matched])
+        return f" ON CONFLICT ({key}) DO UPDATE SET {sets}" + (f" WHERE {tests}" if tests else "")
+
+    def same(self, a: str, b: str) -> str:
+        """Equal, where absent equals absent."""
+        return f"{a} IS {b}"
+
+    def merged(self, table: Table, name: str, rule: str | None) -> str:
+        """What a replaced row's column becomes."""
+        if rule == "coalesce":
+            return f'COALESCE(excluded."{name}", {self.name(table)}."{name}")'
+        if rule == "advance":
+            return self.advance(f'excluded."{name}"', f'{self.name(table)}."{name}"')
+        return f'excluded."{name}"'
+
+    def advance(self, new: str, stored: str) -> str:
+        """The later of a new time and the stored one plus a millisecond."""
+        later = f"strftime('%Y-%m-%dT%H:%M:%fZ', {stored}, '+0.001 seconds')"
+        return f"max({new}, COALESCE({later}, ''))"
+
+    def update(self, update: Update, position: int) -> Statement:
+        """One UPDATE."""
+        table, params, sets = update.table, cast("list[Any]", []), cast("list[str]", [])
+        for name, value in update.values.items():
+            kind = table.column(name).type
+            if isinstance(value, Advance):
+                text = self.advance(self.bind(params, value.at, kind), f'"{name}"')
+            else:
+                text = self.bind(params, value, kind)
+            sets.append(f'"{name}" = {text}')
+        where = self.where(table, update.where, params)
+        sql = f"UPDATE {self.name(table)} SET {', '.join(sets)}" + (f" WHERE {where}" if where else "")
+        return Statement(sql, params, position, update.expect, table.name)
+
+    def delete(self, delete: Delete, position: int) -> Statement:
+        """One DELETE."""
+        params: list[Any] = []
+        where = self.where(delete.table, delete.where, params)
+        sql = f"DELETE FROM {self.name(delete.table)}" + (f" WHERE {where}" if where else "")
+        return Statement(sql, params, position, delete.expect, delete.table.name)
+
+    def guard(self, statement: Statement) -> Statement:
+        """A statement that fails unless the one before it affected ``expect`` rows.
+
+        For protocols that take a whole transaction at once. The path is not one, so that SQLite
+        quotes it in its error: that is how the change is known.
+        """
+        return Statement(
+            f"SELECT CASE WHEN changes() = {statement.expect} THEN 1 "
+            f"ELSE json_extract('{{}}', 'guard {statement.change}') END",
+            (),
+            statement.change,
+        )

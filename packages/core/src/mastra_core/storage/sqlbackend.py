@@ -1,0 +1,101 @@
+"""The backend of every SQL database: what the dialect writes, run by two methods of the adapter."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from mastra_core.errors import ConflictError, MastraError
+from mastra_core.storage.backend import Backend
+from mastra_core.storage.ddl import SqliteSchema
+from mastra_core.storage.schema import Change, Query, Row, Table, Where
+from mastra_core.storage.sql import Dialect, Statement
+
+SETUP_ATTEMPTS = 5
+
+
+class SqlBackend(Backend):
+    """An adapter gives ``_fetch`` (rows of one SELECT) and ``_execute`` (statements as one
+    transaction, the affected rows of each), and where the protocol has it ``_fetch_many``.
+
+    ``_execute`` calls ``self.check(statement, affected)`` before it commits, or where the protocol
+    takes a whole transaction at once, sends ``dialect.guard(statement)`` behind each statement
+    that expects a number of rows.
+    """
+
+    schema: ClassVar[type[SqliteSchema]] = SqliteSchema
+
+    def __init__(self, dialect: Dialect | None = None) -> None:
+        super().__init__()
+        self.dialect = dialect or Dialect()
+
+    @abstractmethod
+    async def _fetch(self, statement: Statement) -> Sequence[Any]: ...
+
+    @abstractmethod
+    async def _execute(self, statements: Sequence[Statement]) -> list[int]: ...
+
+    async def _fetch_many(self, statements: Sequence[Statement]) -> list[Sequence[Any]]:
+        return [await self._fetch(statement) for statement in statements]
+
+    def check(self, statement: Statement, affected: int) -> None:
+        """Raise the ``ConflictError`` of a statement that affected other than ``expect`` rows."""
+        if statement.expect is not None and affected != statement.expect:
+            raise self.unmet(statement)
+
+    def unmet(self, statement: Statement) -> ConflictError:
+        """The error of a statement whose expectation did not hold."""
+        return ConflictError(
+            f"{statement.table}: the stored rows are not as the write expects (change "
+            f"{statement.change}); nothing was written",
+            change=statement.change,
+        )
+
+    async def _find(self, table: Table, query: Query) -> list[Row]:
+        rows = await self._fetch(self.dialect.select(table, query))
+        return self.dialect.rows(table, query.columns, rows)
+
+    async def _find_many(self, table: Table, queries: Sequence[Query]) -> list[list[Row]]:
+        answers = await self._fetch_many([self.dialect.select(table, query) for query in queries])
+        return [
+            self.dialect.rows(table, query.columns, rows)
+            for query, rows in zip(queries, answers, strict=True)
+        ]
+
+    async def _count(self, table: Table, where: Sequence[Where]) -> int:
+        params: list[Any] = []
+        sql = f"SELECT COUNT(*) FROM {self.dialect.name(table)}"  # noqa: S608
+        condition = self.dialect.where(table, where, params)
+        rows = await self._fetch(Statement(f"{sql} WHERE {condition}" if condition else sql, params))
+        return int(rows[0][0])
+
+    async def _write(self, changes: Sequence[Change]) -> list[int]:
+        statements = self.dialect.statements(changes)
+        counts = [0] * len(changes)
+        if statements:
+            affected = await self._execute(statements)
+            for statement, number in zip(statements, affected, strict=True):
+                counts[statement.change] += number
+        return counts
+
+    async def _setup(self, tables: Sequence[Table]) -> None:
+        """Look what is there and add what is not; again if another process did so meanwhile."""
+        schema = self.schema(self.dialect)
+        for attempt in range(1, SETUP_ATTEMPTS + 1):
+            columns, indexes = await self._fetch_many(schema.catalogue())
+            statements = schema.missing(tables, schema.existing(columns, indexes))
+            if not statements:
+                return
+            try:
+                await self._execute(statements)
+            except MastraError:
+                raise
+            except Exception:
+                if attempt == SETUP_ATTEMPTS:
+                    raise
+            else:
+                return
+
+    def _pushes(self, table: Table, where: Where) -> bool:
+        return where.op != "icontains"
