@@ -28,6 +28,19 @@ def milliseconds(at: datetime) -> datetime:
     return at.replace(microsecond=at.microsecond // 1000 * 1000)
 
 
+def iso(at: datetime) -> str:
+    """``2026-01-02T03:04:05.678Z``: 24 characters that sort as time does."""
+    return at.isoformat(timespec="milliseconds")[:-6] + "Z"
+
+
+def from_iso(text: str | None) -> datetime | None:
+    """The moment of a stored text; one without a zone is UTC, as the databases that drop it mean."""
+    if text is None:
+        return None
+    at = datetime.fromisoformat(text)
+    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+
+
 def now() -> datetime:
     """The current time in UTC, cut to milliseconds."""
     return milliseconds(datetime.now(UTC))

@@ -9,7 +9,8 @@ from typing import ClassVar, TypeVar
 
 from mastra_core.errors import ConflictError
 from mastra_core.storage.backend import Backend
-from mastra_core.storage.schema import Table
+from mastra_core.storage.paging import Window
+from mastra_core.storage.schema import Order, Query, Row, Table, Where
 
 T = TypeVar("T")
 ATTEMPTS = 200
@@ -28,6 +29,39 @@ class StorageDomain:
     def __init__(self, backend: Backend) -> None:
         self.backend = backend
         backend.declare(*self.tables)
+
+    async def _page(
+        self,
+        table: Table,
+        where: tuple[Where, ...],
+        order: Order,
+        asked: Window,
+        *,
+        with_total: bool = True,
+        columns: tuple[str, ...] = (),
+    ) -> tuple[list[Row], int | None, bool]:
+        """The rows of a page, the number of rows in all (if asked for), and whether more follow.
+
+        One row more than the page is read: it answers what follows, and where it is not there the
+        total is known without counting.
+        """
+        limit = asked.limit
+        query = Query(
+            where=where,
+            order=order,
+            limit=None if limit is None else limit + 1,
+            offset=asked.offset,
+            columns=columns,
+        )
+        rows = await self.backend.find(table, query) if limit != 0 else []
+        more = limit is not None and len(rows) > limit
+        rows = rows[:limit] if more else rows
+        if not with_total:
+            return rows, None, more
+        if not more and limit != 0 and (rows or asked.page == 0):
+            return rows, asked.offset + len(rows), False
+        total = await self.backend.count(table, where)
+        return rows, total, asked.offset + len(rows) < total
 
     async def init(self) -> None:
         """Create what is missing of the domain's tables; otherwise done by the first operation."""

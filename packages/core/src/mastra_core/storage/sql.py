@@ -9,11 +9,12 @@ not depend on how long they are.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, ClassVar, cast
 
 import msgspec
 
+from mastra_core.clock import from_iso, iso
 from mastra_core.errors import InvalidArgumentError
 from mastra_core.storage.codec import to_json
 from mastra_core.storage.schema import (
@@ -43,19 +44,6 @@ class Statement(msgspec.Struct, frozen=True):
     change: int = 0
     expect: int | None = None
     table: str = ""
-
-
-def iso(at: datetime) -> str:
-    """``2026-01-02T03:04:05.678Z``: 24 characters that sort as time does."""
-    return at.isoformat(timespec="milliseconds")[:-6] + "Z"
-
-
-def from_iso(text: str | None) -> datetime | None:
-    """The moment of a stored text; one without a zone is UTC, as the databases that drop it mean."""
-    if text is None:
-        return None
-    at = datetime.fromisoformat(text)
-    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
 
 
 def quoted(names: Sequence[str]) -> str:
