@@ -15,7 +15,7 @@ class ConfigurationError(MastraError):
     """Something was put together wrongly: an unknown URL scheme, a missing package, a bad option."""
 
 
-class DomainNotConfigured(ConfigurationError):
+class DomainNotConfigured(ConfigurationError):  # noqa: N818 (it says what is the matter)
     """A storage domain was asked for that this storage does not have or that was switched off."""
 
 

@@ -379,5 +379,3 @@ class TraceSpans(Record, frozen=True, kw_only=True):
 
     trace_id: str
     spans: list[Span]
-
-

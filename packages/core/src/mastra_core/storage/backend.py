@@ -93,7 +93,9 @@ class Backend(ABC):
         limit = query.limit
         pushed, residual = self._split(table, query.where)
         if limit is None or limit > self.limits.page_rows or residual:
-            return [row async for page in self._pages(table, query, pushed, residual) for row in page]
+            return [
+                row async for page in self._pages(table, query, pushed, residual) for row in page
+            ]
         if limit == 0:
             return []
         try:
@@ -151,6 +153,9 @@ class Backend(ABC):
             await self._close()
         except Exception as error:
             raise self._translate(error, "close") from error
+        finally:
+            # What is opened again may be another database: a private one is empty.
+            self._ready.done = False
 
     async def __aenter__(self) -> Self:
         return self
@@ -199,7 +204,9 @@ class Backend(ABC):
         self, table: Table, where: tuple[Where, ...]
     ) -> tuple[tuple[Where, ...], tuple[Where, ...]]:
         residual = tuple([w for w in where if not self._pushes(table, w)])
-        return (tuple([w for w in where if w not in residual]), residual) if residual else (where, ())
+        return (
+            (tuple([w for w in where if w not in residual]), residual) if residual else (where, ())
+        )
 
     def _completed(self, table: Table, query: Query) -> Query:
         return Query(
@@ -217,7 +224,11 @@ class Backend(ABC):
             return
         for change in changes:
             if isinstance(change, Put):
-                values: Any = [(n, v) for row in change.rows for n, v in zip(change.table.names, row, strict=True)]
+                values: Any = [
+                    (n, v)
+                    for row in change.rows
+                    for n, v in zip(change.table.names, row, strict=True)
+                ]
             else:
                 values = getattr(change, "values", {}).items()
             for name, value in values:
@@ -255,7 +266,7 @@ class Backend(ABC):
     @abstractmethod
     async def _write(self, changes: Sequence[Change]) -> list[int]: ...
 
-    async def _close(self) -> None:
+    async def _close(self) -> None:  # noqa: B027 (not every backend opens something)
         """Release what was opened; nothing by default."""
 
 
@@ -264,4 +275,3 @@ def advanced(value: Value | Advance, stored: Value) -> Value:
     if not isinstance(value, Advance):
         return value
     return value.at if not isinstance(stored, datetime) else max(value.at, stored + MILLISECOND)
-

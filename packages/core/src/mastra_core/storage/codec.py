@@ -100,14 +100,16 @@ def column_name(table: Table, name: str) -> str:
     return table.column(head + "".join(part.title() for part in rest)).name
 
 
-def _encoder(column: Column, name: str, *, exact: bool, indexed: bool, key: bool) -> Encode | None:
-    what = f"{name} of {column.name}" if name != column.name else name
-
+def _json_encoder(what: str, *, exact: bool) -> Encode:
     def json_value(value: Any) -> Value:
         if value is UNSET or (value is None and not exact):
             return None
         return to_json(value, what)
 
+    return json_value
+
+
+def _text_encoder(name: str, *, indexed: bool, key: bool) -> Encode:
     def text(value: Any) -> Value:
         if value is None:
             return None
@@ -118,19 +120,34 @@ def _encoder(column: Column, name: str, *, exact: bool, indexed: bool, key: bool
     def identity(value: Any) -> Value:
         return value if (value is None or value == "") and not key else check_id(value, name)
 
-    def timestamp(value: Any) -> Value:
-        return None if value is None else milliseconds(value)
+    return identity if indexed else text
 
+
+def _timestamp(value: Any) -> Value:
+    return None if value is None else milliseconds(value)
+
+
+def _number_encoder(name: str) -> Encode:
     def number(value: Any) -> Value:
-        if isinstance(value, float) and not math.isfinite(value):
-            raise InvalidArgumentError(f"{name} is {value}, which is not a finite number")
-        return value  # type: ignore[no-any-return]
+        if value is not None and (not isinstance(value, (int, float)) or not math.isfinite(value)):
+            raise InvalidArgumentError(f"{name} must be a finite number, not {value!r}")
+        return value
 
-    if column.type == "json":
-        return json_value
-    if column.type == "text":
-        return identity if indexed else text
-    return {"timestamp": timestamp, "float": number}.get(column.type)
+    return number
+
+
+def _encoder(column: Column, name: str, *, exact: bool, indexed: bool, key: bool) -> Encode | None:
+    match column.type:
+        case "json":
+            return _json_encoder(name, exact=exact)
+        case "text":
+            return _text_encoder(name, indexed=indexed, key=key)
+        case "timestamp":
+            return _timestamp
+        case "float" | "integer" | "bigint":
+            return _number_encoder(name)
+        case _:
+            return None
 
 
 def _decoder(column: Column, hint: Any, *, exact: bool) -> Decode | None:
@@ -185,7 +202,9 @@ class Codec(Generic[R]):
         # than building a dictionary of arguments.
         arguments = ", ".join(self.names)
         call = ", ".join(f"{name}={name}" for name in self.names)
-        self._build: Callable[..., R] = eval(f"lambda {arguments}: record({call})", {"record": record})  # noqa: S307
+        self._build: Callable[..., R] = eval(
+            f"lambda {arguments}: record({call})", {"record": record}
+        )  # noqa: S307
 
     def row(self, record: R) -> Row:
         """The full row of a record; what cannot be stored is an ``InvalidArgumentError``."""
@@ -217,4 +236,3 @@ class Codec(Generic[R]):
     def record(self, rows: Sequence[Row]) -> R | None:
         """The record of the first row, or ``None`` where there is no row."""
         return self.records(rows[:1])[0] if rows else None
-

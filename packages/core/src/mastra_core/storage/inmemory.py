@@ -54,15 +54,21 @@ class InMemoryBackend(Backend):
 
     async def _write(self, changes: Sequence[Change]) -> list[int]:
         with self._lock:
-            work = {change.table.name: dict(self._tables.get(change.table.name, {})) for change in changes}
+            work = {
+                change.table.name: dict(self._tables.get(change.table.name, {}))
+                for change in changes
+            }
             counts: list[int] = []
             for i, change in enumerate(changes):
                 rows = work[change.table.name]
-                counts.append(_put(rows, change, i) if isinstance(change, Put) else self._change(rows, change))
+                counts.append(
+                    _put(rows, change, i) if isinstance(change, Put) else self._change(rows, change)
+                )
                 expected = None if isinstance(change, Put) else change.expect
                 if expected is not None and counts[-1] != expected:
                     raise ConflictError(
-                        f"{counts[-1]} rows of {change.table.name} matched, {expected} should", change=i
+                        f"{counts[-1]} rows of {change.table.name} matched, {expected} should",
+                        change=i,
                     )
             self._tables.update(work)
             return counts
@@ -101,7 +107,9 @@ def _put(rows: Rows, put: Put, position: int) -> int:
         elif put.on_conflict == "skip":
             continue
         elif put.on_conflict == "fail":
-            raise ConflictError(f"{put.table.name} has a row with the key {key} already", change=position)
+            raise ConflictError(
+                f"{put.table.name} has a row with the key {key} already", change=position
+            )
         else:
             rows[key] = _merged(put, row, stored, position)
         count += 1

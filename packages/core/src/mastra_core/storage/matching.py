@@ -69,7 +69,9 @@ def _holds(where: Where, value: Any) -> bool:
 def matches(table: Table, conditions: Sequence[Where], columns: Sequence[str], row: Row) -> bool:
     """Whether a row of these columns meets all conditions."""
     for where in conditions:
-        value: Any = row[columns.index(where.column)] if columns else row[table.positions[where.column]]
+        value: Any = (
+            row[columns.index(where.column)] if columns else row[table.positions[where.column]]
+        )
         if where.path:
             value = _at(value, where.path)
         if not _holds(where, value):

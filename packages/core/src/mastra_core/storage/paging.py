@@ -86,9 +86,11 @@ def window(page: int, per_page: PerPage, *, most: int | None = None) -> Window:
     if per_page is False:
         if page:
             raise InvalidArgumentError("page must be 0 when per_page is False (all rows)")
-        return Window(0, False)
+        return Window(page=0, per_page=False)
     if isinstance(per_page, bool) or not isinstance(per_page, int) or per_page < 0:
-        raise InvalidArgumentError(f"per_page must be >= 0, or False for all rows, not {per_page!r}")
+        raise InvalidArgumentError(
+            f"per_page must be >= 0, or False for all rows, not {per_page!r}"
+        )
     if most is not None and not 1 <= per_page <= most:
         raise InvalidArgumentError(f"per_page must be from 1 to {most}, not {per_page}")
     if page * per_page > MAX_OFFSET:

@@ -166,4 +166,3 @@ async def _delete_thread(domain: StorageDomain, old: Where, thread_id: str) -> i
     except ConflictError:
         return 0
     return 1
-

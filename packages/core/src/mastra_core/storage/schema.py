@@ -18,7 +18,9 @@ from mastra_core.errors import InvalidArgumentError
 
 Value: TypeAlias = str | int | float | bool | datetime | None
 Row: TypeAlias = tuple[Value, ...]
-ColumnType: TypeAlias = Literal["text", "timestamp", "json", "integer", "bigint", "float", "boolean"]
+ColumnType: TypeAlias = Literal[
+    "text", "timestamp", "json", "integer", "bigint", "float", "boolean"
+]
 Direction: TypeAlias = Literal["asc", "desc"]
 Order: TypeAlias = tuple[tuple[str, Direction], ...]
 Operator: TypeAlias = Literal[

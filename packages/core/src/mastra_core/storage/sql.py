@@ -63,7 +63,10 @@ class Dialect:
         "float": "REAL",
         "boolean": "INTEGER",
     }
-    encoders: ClassVar[Mapping[ColumnType, Callable[[Any], Any]]] = {"timestamp": iso, "boolean": int}
+    encoders: ClassVar[Mapping[ColumnType, Callable[[Any], Any]]] = {
+        "timestamp": iso,
+        "boolean": int,
+    }
     decoders: ClassVar[Mapping[ColumnType, Callable[[Any], Any]]] = {
         "timestamp": from_iso,
         "boolean": lambda value: None if value is None else bool(value),
@@ -242,7 +245,9 @@ class Dialect:
             test = f"{kind} IS NOT NULL AND NOT (json_type({name}, ?) {equal})"
         else:
             sign = "=" if where.op == "eq" else self.comparisons[where.op]
-            test = f"{kind} {self.json_equality(name, path, cast('Value', where.value), params, sign)}"
+            test = (
+                f"{kind} {self.json_equality(name, path, cast('Value', where.value), params, sign)}"
+            )
         # A text column may hold what is no JSON at all; CASE keeps the functions away from it.
         return f"CASE WHEN json_valid({name}, 5) THEN {test} END"
 
@@ -340,7 +345,9 @@ class Dialect:
 
     def update(self, update: Update, position: int) -> Statement:
         """One UPDATE."""
-        table, params, sets = update.table, cast("list[Any]", []), cast("list[str]", [])
+        table = update.table
+        params: list[Any] = []
+        sets: list[str] = []
         for name, value in update.values.items():
             kind = table.column(name).type
             if isinstance(value, Advance):
@@ -349,7 +356,9 @@ class Dialect:
                 text = self.bind(params, value, kind)
             sets.append(f'"{name}" = {text}')
         where = self.where(table, update.where, params)
-        sql = f"UPDATE {self.name(table)} SET {', '.join(sets)}" + (f" WHERE {where}" if where else "")
+        sql = f"UPDATE {self.name(table)} SET {', '.join(sets)}" + (
+            f" WHERE {where}" if where else ""
+        )
         return Statement(sql, params, position, update.expect, table.name)
 
     def delete(self, delete: Delete, position: int) -> Statement:

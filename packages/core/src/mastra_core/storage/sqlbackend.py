@@ -16,8 +16,10 @@ SETUP_ATTEMPTS = 5
 
 
 class SqlBackend(Backend):
-    """An adapter gives ``_fetch`` (rows of one SELECT) and ``_execute`` (statements as one
-    transaction, the affected rows of each), and where the protocol has it ``_fetch_many``.
+    """What an adapter of a SQL database extends.
+
+    It gives ``_fetch`` (the rows of one SELECT) and ``_execute`` (statements as one transaction,
+    the affected rows of each), and where the protocol has it ``_fetch_many``.
 
     ``_execute`` calls ``self.check(statement, affected)`` before it commits, or where the protocol
     takes a whole transaction at once, sends ``dialect.guard(statement)`` behind each statement
@@ -65,9 +67,11 @@ class SqlBackend(Backend):
 
     async def _count(self, table: Table, where: Sequence[Where]) -> int:
         params: list[Any] = []
-        sql = f"SELECT COUNT(*) FROM {self.dialect.name(table)}"  # noqa: S608
+        sql = f"SELECT COUNT(*) FROM {self.dialect.name(table)}"
         condition = self.dialect.where(table, where, params)
-        rows = await self._fetch(Statement(f"{sql} WHERE {condition}" if condition else sql, params))
+        rows = await self._fetch(
+            Statement(f"{sql} WHERE {condition}" if condition else sql, params)
+        )
         return int(rows[0][0])
 
     async def _write(self, changes: Sequence[Change]) -> list[int]:

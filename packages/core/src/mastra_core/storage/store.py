@@ -171,6 +171,7 @@ class MastraStorage:
 
     async def close(self) -> None:
         """Close every domain's backend once; safe to call twice."""
+        self._init.done = False
         backends = {id(d.backend): d.backend for d in self._domains.values()}
         outcomes = await asyncio.gather(
             *(backend.close() for backend in backends.values()), return_exceptions=True

@@ -64,7 +64,7 @@ class MemoryStorage(Messages):
         resource_id: str | None = None,
         title: str | None = None,
         metadata: Mapping[str, Any] | None = None,
-        options: CloneOptions | Mapping[str, Any] | None = None,  # noqa: A002 (the original's name)
+        options: CloneOptions | Mapping[str, Any] | None = None,
         source_resource_id: str | None = None,
     ) -> ClonedThread:
         """Copy a thread and its messages under new ids, in one step; the source stays as it is.

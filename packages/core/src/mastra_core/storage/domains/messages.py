@@ -22,7 +22,17 @@ from mastra_core.storage.paging import (
     order,
     window,
 )
-from mastra_core.storage.schema import Delete, Order, Put, Query, Row, Update, Value, Where, complete
+from mastra_core.storage.schema import (
+    Delete,
+    Order,
+    Put,
+    Query,
+    Row,
+    Update,
+    Value,
+    Where,
+    complete,
+)
 from mastra_core.storage.tables import MESSAGES, THREADS
 
 MESSAGE_ORDERS = {"createdAt": "createdAt"}
@@ -68,7 +78,7 @@ def _decode_content(text: str) -> JsonObject:
     except CorruptDataError:
         content = text
     if isinstance(content, dict):
-        return content  # type: ignore[no-any-return]
+        return content
     if isinstance(content, list):
         return {"format": 2, "parts": content}
     plain = content if isinstance(content, str) else text
@@ -145,8 +155,8 @@ class Messages(Threads):
         self, thread_id: str, *, resource_id: str | None = None
     ) -> AsyncIterator[Message]:
         """All messages of a thread in order, read in bounded pages however many there are."""
-        where = (Where("thread_id", "eq", check_id(thread_id, "thread_id")),)
-        where += _filters(resource_id, None, None)
+        in_thread = Where("thread_id", "eq", check_id(thread_id, "thread_id"))
+        where = (in_thread, *_filters(resource_id, None, None))
         ascending: Order = (("createdAt", "asc"),)
         last: Row | None = None
         size = self.backend.limits.page_rows
@@ -187,7 +197,12 @@ class Messages(Threads):
         if not rows:
             return []
         puts = [
-            Put(MESSAGES, rows[i : i + PUT_ROWS], "replace", {"createdAt": "keep", "thread_id": "match"})
+            Put(
+                MESSAGES,
+                rows[i : i + PUT_ROWS],
+                "replace",
+                {"createdAt": "keep", "thread_id": "match"},
+            )
             for i in range(0, len(rows), PUT_ROWS)
         ]
         try:
@@ -206,15 +221,18 @@ class Messages(Threads):
 
         Concurrent updates lose nothing. Moving a message needs a thread of the same resource.
         """
-        wanted = {u.id: u for u in (options(MessageUpdate, u, "update of a message") for u in updates)}
+        wanted = {
+            u.id: u for u in (options(MessageUpdate, u, "update of a message") for u in updates)
+        }
 
         async def attempt() -> list[Message]:
             rows = await self._rows_by_id(tuple(wanted), resource_id)
             changed = [_changed(row, wanted[str(row[0])]) for row in rows]
             owners = {(str(row[1]), str(row[6])) for row in (*rows, *changed)}
-            missing = await self._missing({(str(row[1]), str(row[6])) for row in changed} - {
-                (str(row[1]), str(row[6])) for row in rows
-            })
+            missing = await self._missing(
+                {(str(row[1]), str(row[6])) for row in changed}
+                - {(str(row[1]), str(row[6])) for row in rows}
+            )
             if missing:
                 raise thread_missing(*missing[0])
             if rows:
@@ -289,7 +307,9 @@ class Messages(Threads):
                 ("asc", entry.with_next_messages),
             )
             queries += [
-                Query(where=within, order=(("createdAt", way),), limit=n, after=(target[AT], entry.id))
+                Query(
+                    where=within, order=(("createdAt", way),), limit=n, after=(target[AT], entry.id)
+                )
                 for way, n in sides
                 if n > 0
             ]
@@ -345,9 +365,7 @@ def _filters(
 
 def _soft_touches(owners: set[tuple[str, str]]) -> list[Update]:
     """Touches that do not mind a thread that is gone: its messages may outlive it elsewhere."""
-    return [
-        msgspec.structs.replace(touch, expect=None) for touch in touches(sorted(owners))
-    ]
+    return [msgspec.structs.replace(touch, expect=None) for touch in touches(sorted(owners))]
 
 
 def _changed(row: Row, update: MessageUpdate) -> Row:
@@ -372,4 +390,3 @@ def _replaced(old: Row, new: Row) -> Update:
     )
     values = {n: v for n, v, o in zip(MESSAGES.names, new, old, strict=True) if v != o}
     return Update(MESSAGES, read, values or {"role": old[3]}, expect=1)
-

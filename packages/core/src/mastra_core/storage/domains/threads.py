@@ -104,7 +104,9 @@ class Threads(StorageDomain):
             read = (Where("id", "eq", thread_id), Where("updatedAt", "eq", thread.updated_at))
             await self.backend.write(
                 Update(THREADS, read, {"resourceId": resource_id, "updatedAt": at}, expect=1),
-                Update(MESSAGES, (Where("thread_id", "eq", thread_id),), {"resourceId": resource_id}),
+                Update(
+                    MESSAGES, (Where("thread_id", "eq", thread_id),), {"resourceId": resource_id}
+                ),
             )
             return msgspec.structs.replace(thread, resource_id=resource_id, updated_at=at)
 

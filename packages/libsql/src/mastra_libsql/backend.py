@@ -1,0 +1,272 @@
+"""libSQL by its embedded engine and by its servers: the only module that imports the drivers."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import random
+import re
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Final, TypeVar
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from mastra_core.errors import (
+    AuthenticationError,
+    ConfigurationError,
+    ConflictError,
+    CorruptDataError,
+    StorageError,
+    UnavailableError,
+)
+from mastra_core.storage.loops import PerLoop
+from mastra_core.storage.sql import Statement
+from mastra_core.storage.sqlbackend import SqlBackend
+
+T = TypeVar("T")
+REMOTE: Final = ("libsql", "http", "https", "ws", "wss")
+BUSY: Final = ("database is locked", "database table is locked", "database schema is locked")
+
+# The drivers raise one class for everything, so that only the text tells what happened.
+MESSAGES: Final[Sequence[tuple[str, type[StorageError], str]]] = (
+    (r"is locked|SQLITE_BUSY", UnavailableError, "other writers held it for too long; try again"),
+    (r"UNIQUE constraint|PRIMARY KEY constraint", ConflictError, "a row with this key is stored"),
+    (
+        r"not a database",
+        AuthenticationError,
+        "it is no libSQL database, or its encryption_key differs",
+    ),
+    (r"malformed|corrupt", CorruptDataError, "the file is damaged; restore it from a backup"),
+    (r"disk is full|SQLITE_FULL", UnavailableError, "the disk is full; nothing was written"),
+    (r"readonly|read-only", StorageError, "the file or its folder cannot be written to"),
+    (r"unable to open|Unable to open", UnavailableError, "the file could not be opened"),
+    (
+        r"\b40[13]\b|[Uu]nauthori[sz]ed|[Ff]orbidden|BLOCKED|JWT",
+        AuthenticationError,
+        "check auth_token",
+    ),
+    (r"no such (table|column)", StorageError, "the tables are not there; call init()"),
+    (r"Cannot connect|[Cc]onnect|[Tt]imed? ?out|stream|closed", UnavailableError, "try again"),
+)
+
+
+def open_backend(
+    url: str,
+    *,
+    auth_token: str | None = None,
+    encryption_key: str | None = None,
+    busy_timeout: float = 5.0,
+    synchronous: str = "NORMAL",
+) -> SqlBackend:
+    """The backend for a URL; nothing is opened before the first operation."""
+    if not isinstance(url, str) or not url:
+        raise ConfigurationError("url must be file:path, :memory:, or a server's address")
+    scheme, _, rest = url.partition(":")
+    if scheme in REMOTE:
+        if encryption_key is not None:
+            raise ConfigurationError("encryption_key is for files; a server encrypts by itself")
+        return LibSQLRemoteBackend(url, auth_token=auth_token, timeout=busy_timeout)
+    if url != ":memory:" and scheme != "file":
+        raise ConfigurationError(
+            f"libSQL has no {scheme!r} URLs; use file:path, :memory:, libsql://, http(s):// or ws(s)://"
+        )
+    if auth_token is not None:
+        raise ConfigurationError("auth_token is for servers; a file is protected by encryption_key")
+    if synchronous.upper() not in {"NORMAL", "FULL", "EXTRA", "OFF"}:
+        raise ConfigurationError(
+            f"synchronous must be NORMAL, FULL, EXTRA or OFF, not {synchronous!r}"
+        )
+    path = ":memory:" if url == ":memory:" or rest == ":memory:" else _path(rest)
+    return LibSQLBackend(
+        path, encryption_key=encryption_key, busy_timeout=busy_timeout, synchronous=synchronous
+    )
+
+
+def _path(rest: str) -> str:
+    path = Path(re.sub(r"^//(?=/)", "", rest).partition("?")[0]).expanduser()
+    if not path.name:
+        raise ConfigurationError("a file URL names a file, as in file:./mastra.db")
+    if path.is_dir():
+        raise ConfigurationError(
+            f"{path} is a directory; name a file in it, as file:{path}/mastra.db"
+        )
+    if not path.parent.is_dir():
+        raise ConfigurationError(f"the folder {path.parent} does not exist; create it first")
+    return str(path)
+
+
+class _LibSQL(SqlBackend):
+    """What files and servers have in common: errors that only their text tells apart."""
+
+    name: ClassVar[str] = "libSQL"
+
+    def _translate(self, error: Exception, doing: str) -> Exception:
+        text = str(error)
+        guard = re.search(r"guard (\d+)", text)
+        if guard is not None:
+            change = int(guard[1])
+            return self.unmet(Statement("", change=change))
+        if isinstance(error, (ValueError, OSError, TimeoutError)) or _foreign(error):
+            for pattern, kind, advice in MESSAGES:
+                if re.search(pattern, text) or (kind is UnavailableError and not text):
+                    return kind(f"{self} could not {doing}: {advice} ({text})")
+        return super()._translate(error, doing)
+
+
+def _foreign(error: Exception) -> bool:
+    return type(error).__module__.partition(".")[0] in {"libsql_client", "aiohttp"}
+
+
+class LibSQLBackend(_LibSQL):
+    """A file, or private memory, by the embedded engine.
+
+    The engine holds the interpreter for the whole of a call, so a thread would gain nothing: the
+    statements run where they are called, each short. The engine itself never waits for a lock;
+    the waiting is done here, asynchronously.
+    """
+
+    def __init__(
+        self, path: str, *, encryption_key: str | None, busy_timeout: float, synchronous: str
+    ) -> None:
+        super().__init__()
+        self.path = path
+        self._key = encryption_key
+        self._patience = busy_timeout
+        self._synchronous = synchronous.upper()
+        self._connection: Any = None
+        self._lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        return f"LibSQLBackend({self.path!r})"
+
+    async def _fetch(self, statement: Statement) -> Sequence[Any]:
+        def read() -> Sequence[Any]:
+            with self._lock:
+                cursor = self._open().execute(statement.sql, tuple(statement.params))
+                rows: Sequence[Any] = cursor.fetchall()
+                return rows
+
+        return await self._patiently(read)
+
+    async def _execute(self, statements: Sequence[Statement]) -> list[int]:
+        def transaction() -> list[int]:
+            with self._lock:
+                execute = self._open().execute
+                if len(statements) == 1 and statements[0].expect is None:
+                    return [execute(statements[0].sql, tuple(statements[0].params)).rowcount]
+                execute("BEGIN IMMEDIATE")
+                try:
+                    counts = [self._run(statement) for statement in statements]
+                    execute("COMMIT")
+                except BaseException:
+                    if self._connection.in_transaction:
+                        execute("ROLLBACK")
+                    raise
+                return counts
+
+        return await self._patiently(transaction)
+
+    def _run(self, statement: Statement) -> int:
+        count: int = self._connection.execute(statement.sql, tuple(statement.params)).rowcount
+        self.check(statement, count)
+        return count
+
+    async def _patiently(self, do: Callable[[], T]) -> T:
+        """Do it, again and again while another process has the file locked."""
+        deadline, pause = 0.0, 0.001
+        while True:
+            try:
+                return do()
+            except ValueError as error:
+                if not any(text in str(error) for text in BUSY):
+                    raise
+                deadline = deadline or time.monotonic() + self._patience
+                if time.monotonic() > deadline:
+                    raise
+            await asyncio.sleep(random.uniform(pause / 2, pause))  # noqa: S311
+            pause = min(pause * 1.5, 0.05)
+
+    def _open(self) -> Any:
+        """The connection, opened by the first use."""
+        if self._connection is None:
+            driver = importlib.import_module("libsql")
+            options = {} if self._key is None else {"encryption_key": self._key}
+            connection = driver.connect(self.path, isolation_level=None, timeout=0, **options)
+            for pragma in self._pragmas():
+                connection.execute(f"PRAGMA {pragma}").fetchall()
+            self._connection = connection
+        return self._connection
+
+    def _pragmas(self) -> tuple[str, ...]:
+        shared = ("busy_timeout = 0", "cache_size = -16000", "temp_store = MEMORY")
+        if self.path == ":memory:":
+            return shared
+        return (*shared, "journal_mode = WAL", f"synchronous = {self._synchronous}")
+
+    async def _close(self) -> None:
+        with self._lock:
+            connection, self._connection = self._connection, None
+            if connection is not None:
+                connection.close()
+
+
+class LibSQLRemoteBackend(_LibSQL):
+    """A libSQL server: one request for each read and each write, however many changes it has."""
+
+    def __init__(self, url: str, *, auth_token: str | None, timeout: float) -> None:
+        super().__init__()
+        parts = urlsplit(url)
+        query = dict(parse_qsl(parts.query))
+        self._token = auth_token or query.pop("authToken", None)
+        # A request needs no session: over https it also passes proxies.
+        scheme = (
+            "https" if parts.scheme == "libsql" and query.pop("tls", "1") != "0" else parts.scheme
+        )
+        scheme = "http" if scheme == "libsql" else scheme
+        host = parts.netloc.rpartition("@")[2]
+        if not host:
+            raise ConfigurationError(f"{parts.scheme}:// needs a host, as in libsql://name.example")
+        self.url = urlunsplit((scheme, host, parts.path, urlencode(query), ""))
+        self._timeout = timeout
+        self._clients: PerLoop[Any] = PerLoop(self._client)
+
+    def __repr__(self) -> str:
+        return f"LibSQLRemoteBackend({self.url!r})"
+
+    def _client(self) -> Any:
+        try:
+            driver = importlib.import_module("libsql_client")
+        except ImportError as error:
+            raise ConfigurationError(
+                "libSQL servers need the extra: pip install 'mastra-libsql[remote]'"
+            ) from error
+        return driver.create_client(self.url, auth_token=self._token or "")
+
+    async def _fetch(self, statement: Statement) -> Sequence[Any]:
+        return (await self._fetch_many([statement]))[0]
+
+    async def _fetch_many(self, statements: Sequence[Statement]) -> list[Sequence[Any]]:
+        results = await self._batch(statements)
+        return [[tuple(row) for row in result.rows] for result in results]
+
+    async def _execute(self, statements: Sequence[Statement]) -> list[int]:
+        sent: list[Statement] = []
+        positions: list[int] = []
+        for statement in statements:
+            positions.append(len(sent))
+            sent.append(statement)
+            if statement.expect is not None:
+                sent.append(self.dialect.guard(statement))
+        results = await self._batch(sent)
+        return [results[i].rows_affected for i in positions]
+
+    async def _batch(self, statements: Sequence[Statement]) -> Any:
+        async with asyncio.timeout(self._timeout):
+            return await self._clients.get().batch([(s.sql, list(s.params)) for s in statements])
+
+    async def _close(self) -> None:
+        client = self._clients.pop()
+        if client is not None:
+            await client.close()
