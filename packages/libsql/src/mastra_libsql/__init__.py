@@ -35,7 +35,7 @@ __all__ = [
 def _connect(url: str, **options: Any) -> LibSQLStore:
     from mastra_libsql.store import LibSQLStore  # noqa: PLC0415 (the driver comes with it)
 
-    return LibSQLStore(url=url, **{"id": "libsql", **options})
+    return LibSQLStore(url=url, id=options.pop("id", "libsql"), **options)
 
 
 @hookimpl

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import enum
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, ClassVar, Self, TypeAlias
+from typing import ClassVar, Self, TypeAlias
 
 import msgspec
 
@@ -21,6 +21,7 @@ from mastra_core.storage.schema import (
     Query,
     Row,
     Table,
+    Update,
     Value,
     Where,
     complete,
@@ -173,7 +174,8 @@ class Backend(ABC):
         extra = tuple(dict.fromkeys(name for name in needed if name not in asked))
         columns = (*asked, *extra) if extra else query.columns
         positions = [(columns or table.names).index(name) for name, _ in order]
-        skip, left, last = query.offset, query.limit, query.after
+        skip, left = query.offset, query.limit
+        last: Row | None = query.after
         while left is None or left > 0:
             size = self.limits.page_rows
             if left is not None and not residual:
@@ -223,15 +225,7 @@ class Backend(ABC):
         if bound is None:
             return
         for change in changes:
-            if isinstance(change, Put):
-                values: Any = [
-                    (n, v)
-                    for row in change.rows
-                    for n, v in zip(change.table.names, row, strict=True)
-                ]
-            else:
-                values = getattr(change, "values", {}).items()
-            for name, value in values:
+            for name, value in _values(change):
                 if isinstance(value, str) and len(value) * 4 > bound < len(value.encode()):
                     raise LimitExceededError(
                         f"{name} of {change.table.name} has {len(value.encode()):,} bytes; "
@@ -268,6 +262,14 @@ class Backend(ABC):
 
     async def _close(self) -> None:  # noqa: B027 (not every backend opens something)
         """Release what was opened; nothing by default."""
+
+
+def _values(change: Change) -> Iterator[tuple[str, Value | Advance]]:
+    if isinstance(change, Put):
+        for row in change.rows:
+            yield from zip(change.table.names, row, strict=True)
+    elif isinstance(change, Update):
+        yield from change.values.items()
 
 
 def advanced(value: Value | Advance, stored: Value) -> Value:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Generic, TypeVar, get_type_hints
+from typing import Any, Generic, TypeVar, cast, get_type_hints
 
 import msgspec
 from msgspec import UNSET
@@ -43,11 +43,10 @@ def _clean(value: Any) -> Any:
     if isinstance(value, str):
         return clean_text(value)
     if isinstance(value, Mapping):
-        items: Mapping[Any, Any] = value
+        items = cast("Mapping[Any, Any]", value)
         return {_clean(k): _clean(v) for k, v in items.items()}
     if isinstance(value, (list, tuple)):
-        members: Iterable[Any] = value
-        return [_clean(member) for member in members]
+        return [_clean(member) for member in cast("Iterable[Any]", value)]
     return value
 
 
@@ -202,9 +201,8 @@ class Codec(Generic[R]):
         # than building a dictionary of arguments.
         arguments = ", ".join(self.names)
         call = ", ".join(f"{name}={name}" for name in self.names)
-        self._build: Callable[..., R] = eval(
-            f"lambda {arguments}: record({call})", {"record": record}
-        )  # noqa: S307
+        text = f"lambda {arguments}: record({call})"
+        self._build: Callable[..., R] = eval(text, {"record": record})  # noqa: S307
 
     def row(self, record: R) -> Row:
         """The full row of a record; what cannot be stored is an ``InvalidArgumentError``."""

@@ -287,7 +287,7 @@ class Dialect:
         if not put.rows:
             return []
         table = put.table
-        types = [column.type for column in table.columns]
+        types: list[ColumnType] = [column.type for column in table.columns]
         head = f"INSERT INTO {self.name(table)} ({quoted(table.names)}) "
         tail = self.on_conflict(put)
         expect = len(put.rows) if "match" in put.merge.values() else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, cast
 
 import msgspec
 
@@ -63,10 +63,11 @@ class MessageUpdate(
 
 
 def _encode_content(content: Any) -> Value:
-    if not isinstance(content, Mapping) or not isinstance(content.get("parts"), list):
+    parts = cast("Any", content).get("parts") if isinstance(content, Mapping) else None
+    if not isinstance(parts, list):
         raise InvalidArgumentError(
-            'content of a message must be {"format": 2, "parts": [...]}, '
-            f"not {type(content).__name__}"
+            'content of a message must be {"format": 2, "parts": [...]}; what was given is '
+            f"{type(cast('object', content)).__name__} without a list of parts"
         )
     return to_json(content, "content of a message")
 
@@ -78,7 +79,7 @@ def _decode_content(text: str) -> JsonObject:
     except CorruptDataError:
         content = text
     if isinstance(content, dict):
-        return content
+        return cast("JsonObject", content)
     if isinstance(content, list):
         return {"format": 2, "parts": content}
     plain = content if isinstance(content, str) else text
