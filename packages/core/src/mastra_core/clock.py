@@ -6,7 +6,6 @@ import os
 import threading
 import time
 from datetime import UTC, datetime, timedelta
-from uuid import UUID
 
 from mastra_core.errors import InvalidArgumentError
 
@@ -15,6 +14,8 @@ MILLISECOND = timedelta(milliseconds=1)
 _lock = threading.Lock()
 _last = datetime(1970, 1, 1, tzinfo=UTC)
 _last_id = 0
+_VERSION_BITS = 0xF << 76 | 3 << 62
+_VERSION_7 = 7 << 76 | 2 << 62
 
 
 def milliseconds(at: datetime) -> datetime:
@@ -61,9 +62,8 @@ def uuid7() -> str:
     """A new UUID of version 7; each one of this process sorts behind those before it."""
     global _last_id  # noqa: PLW0603 (as above)
     random = int.from_bytes(os.urandom(10), "big")
-    value = (time.time_ns() // 1_000_000 & 0xFFFF_FFFF_FFFF) << 80 | random
-    value = value & ~(0xF << 76) | 7 << 76
-    value = value & ~(3 << 62) | 2 << 62
+    value = (time.time_ns() // 1_000_000 << 80 | random) & ~_VERSION_BITS | _VERSION_7
     with _lock:
         _last_id = value = max(value, _last_id + 1)
-    return str(UUID(int=value))
+    text = f"{value:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

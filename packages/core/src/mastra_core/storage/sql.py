@@ -78,6 +78,7 @@ class Dialect:
     def __init__(self, prefix: str = "") -> None:
         self.prefix = prefix
         self._selected: dict[tuple[Table, tuple[str, ...]], str] = {}
+        self._insertions: dict[tuple[object, ...], tuple[str, str]] = {}
 
     def name(self, table: Table) -> str:
         """The quoted name of a table."""
@@ -288,8 +289,7 @@ class Dialect:
             return []
         table = put.table
         types: list[ColumnType] = [column.type for column in table.columns]
-        head = f"INSERT INTO {self.name(table)} ({quoted(table.names)}) "
-        tail = self.on_conflict(put)
+        head, tail = self.insertion(put)
         expect = len(put.rows) if "match" in put.merge.values() else None
         params: list[Any] = []
         if len(put.rows) == 1:
@@ -300,6 +300,15 @@ class Dialect:
         rows = self.encoded(types, put.rows)
         sql = f"{head}SELECT {picked} FROM json_each(?) WHERE true{tail}"
         return [Statement(sql, [to_json(rows)], position, expect, table.name)]
+
+    def insertion(self, put: Put) -> tuple[str, str]:
+        """What comes before and after the values of an INSERT; the same text for every like Put."""
+        key = (put.table, put.on_conflict, *put.merge.items())
+        text = self._insertions.get(key)
+        if text is None:
+            head = f"INSERT INTO {self.name(put.table)} ({quoted(put.table.names)}) "
+            text = self._insertions[key] = (head, self.on_conflict(put))
+        return text
 
     def encoded(self, types: Sequence[ColumnType], rows: Sequence[Row]) -> list[list[Any]]:
         """Rows with the values that the database stores."""
