@@ -7,7 +7,7 @@ import threading
 import time
 from datetime import UTC, datetime, timedelta
 
-from mastra_core.errors import InvalidArgumentError
+from mastra_core.errors import CorruptDataError, InvalidArgumentError
 
 MILLISECOND = timedelta(milliseconds=1)
 
@@ -38,8 +38,19 @@ def from_iso(text: str | None) -> datetime | None:
     """The moment of a stored text; one without a zone is UTC, as the databases that drop it mean."""
     if text is None:
         return None
-    at = datetime.fromisoformat(text)
+    try:
+        at = datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        # An update by the original leaves the time as JSON, in quotes.
+        return _from_quoted(text)
     return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+
+
+def _from_quoted(text: object) -> datetime | None:
+    plain = str(text).strip('"')
+    if plain == str(text):
+        raise CorruptDataError(f"a stored time is {text!r}, which is no ISO text")
+    return from_iso(plain)
 
 
 def now() -> datetime:

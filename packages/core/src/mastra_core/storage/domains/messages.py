@@ -110,7 +110,8 @@ class Messages(Threads):
         """A page of one or several threads' messages, oldest first, and those of ``include``.
 
         Filters do not restrict what ``include`` brings in, but ``resource_id`` does. With
-        ``per_page=0`` only the included messages come. ``with_total=False`` saves the counting.
+        ``per_page=0`` only the included messages come, and nothing is counted (``total`` is 0).
+        ``with_total=False`` saves the counting.
         """
         threads = [thread_id] if isinstance(thread_id, str) else list(thread_id)
         if not threads or not all(isinstance(t, str) and t.strip() for t in threads):
@@ -268,7 +269,7 @@ class Messages(Threads):
         rows: list[Row] = []
         total: int | None = 0 if with_total else None
         more = False
-        if asked.per_page != 0 or not include:
+        if asked.limit != 0:
             rows, total, more = await self._page(
                 MESSAGES, where, ordered, asked, with_total=with_total
             )
