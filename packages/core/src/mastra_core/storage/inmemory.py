@@ -190,7 +190,8 @@ class _Rows:
     ) -> Iterator[Row]:
         """The rows whose entries begin with a prefix, within ranges of the column behind it."""
         entries, head = self.indexes[index], tuple([sort_key(value) for value in prefix])
-        low, high = [head], [(*head, _END)]
+        low: list[_Sort] = [head]
+        high: list[_Sort] = [(*head, _END)]
         for w in where:
             if w.column in index[len(prefix) : len(prefix) + 1] and not w.path:
                 bound = (*head, sort_key(cast("Value", w.value)))
