@@ -1,0 +1,57 @@
+"""The real servers that tests run against: started on loopback when first asked for, then stopped.
+
+``start("sqld", folder)`` gives the address of a server; a server that the environment names (as
+``MASTRA_LIBSQL_URL``) wins over a local one. A new server is one module here and one entry in
+``SERVERS``; pytest gets a fixture for it in ``plugin.py``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.backends import sqld
+from tests.backends.address import Address, UnavailableError
+
+__all__ = ["SERVERS", "Address", "Server", "UnavailableError", "start"]
+
+
+class Server(NamedTuple):
+    """How a server is started in a folder, and which variables name one that runs already.
+
+    With the prefix ``MASTRA_LIBSQL`` these are ``MASTRA_LIBSQL_URL`` and, for each of ``options``,
+    ``MASTRA_LIBSQL_<OPTION>``.
+    """
+
+    open: Callable[[Path], AbstractContextManager[Address]]
+    prefix: str = ""
+    options: tuple[str, ...] = ()
+
+    def named(self, environment: Mapping[str, str]) -> Address | None:
+        """The server that the environment names, if it names one."""
+        url = environment.get(f"{self.prefix}_URL") if self.prefix else None
+        if not url:
+            return None
+        names = {option: f"{self.prefix}_{option.upper()}" for option in self.options}
+        given = {option: environment[name] for option, name in names.items() if name in environment}
+        return Address(url, given)
+
+
+SERVERS: Mapping[str, Server] = {
+    "sqld": Server(sqld.plain, "MASTRA_LIBSQL", ("auth_token",)),
+    "sqld-jwt": Server(sqld.with_jwt),
+}
+
+
+@contextmanager
+def start(name: str, folder: Path) -> Iterator[Address]:
+    """The address of a running server; what is started here keeps its data in ``folder``."""
+    named = SERVERS[name].named(os.environ)
+    if named is not None:
+        yield named
+        return
+    with SERVERS[name].open(folder) as address:
+        yield address

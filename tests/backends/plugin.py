@@ -1,0 +1,40 @@
+"""Fixtures: one running server for the whole session, for each entry of the table.
+
+Where a server cannot run its tests are skipped with the reason; with ``MASTRA_REQUIRE_BACKENDS=1``
+(as in CI) they fail.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests.backends import Address, UnavailableError, start
+
+
+def _running(name: str, folders: pytest.TempPathFactory) -> Iterator[Address]:
+    running = start(name, folders.mktemp(name))
+    try:
+        address = running.__enter__()
+    except UnavailableError as reason:
+        if os.environ.get("MASTRA_REQUIRE_BACKENDS") == "1":
+            pytest.fail(f"{name} is required here, but {reason}")
+        pytest.skip(f"{name} cannot run: {reason}")
+    try:
+        yield address
+    finally:
+        running.__exit__(None, None, None)
+
+
+@pytest.fixture(scope="session")
+def sqld(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
+    """libSQL's server, open to everybody on this machine."""
+    yield from _running("sqld", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def sqld_jwt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
+    """libSQL's server with tokens: its ``extra`` has those that may only read and that are wrong."""
+    yield from _running("sqld-jwt", tmp_path_factory)

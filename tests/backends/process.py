@@ -1,0 +1,94 @@
+"""A server as a process of its own, healthy when handed over and stopped whatever happens."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.backends.address import UnavailableError
+
+GUARD = Path(__file__).with_name("guard.py")
+ATTEMPTS = 3
+START_SECONDS = 30
+PAUSE = 0.02
+
+
+def free_port() -> int:
+    """A port of the loopback interface that nothing listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def answers(url: str) -> bool:
+    """Whether an HTTP server answers without an error."""
+    try:
+        with urllib.request.urlopen(url, timeout=1) as response:
+            return bool(response.status < 400)
+    except OSError:
+        return False
+
+
+@contextmanager
+def serving(
+    command: Callable[[int], Sequence[str | Path]],
+    health: Callable[[int], bool],
+    folder: Path,
+    *,
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[int]:
+    """The port of a server whose command line is made for a free port.
+
+    Another process may take the port in between; the server then ends at once and gets a new one.
+    """
+    log = folder / "server.log"
+    for attempt in range(1, ATTEMPTS + 1):
+        port = free_port()
+        process = _spawn(command(port), log, environment)
+        try:
+            if _healthy(process, lambda port=port: health(port)):
+                yield port
+                return
+        finally:
+            _stop(process)
+        if attempt == ATTEMPTS:
+            said = log.read_text(errors="replace")[-2000:]
+            raise UnavailableError(f"{command(port)[0]} did not start: {said}")
+
+
+def _spawn(
+    command: Sequence[str | Path], log: Path, environment: Mapping[str, str] | None
+) -> subprocess.Popen[bytes]:
+    with log.open("wb") as output:
+        # A session of its own: an interrupt at the terminal is for the tests, which then stop it.
+        return subprocess.Popen(
+            [sys.executable, "-I", "-S", GUARD, *command],
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=None if environment is None else dict(environment),
+            start_new_session=True,
+        )
+
+
+def _healthy(process: subprocess.Popen[bytes], health: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + START_SECONDS
+    while process.poll() is None and time.monotonic() < deadline:
+        if health():
+            return True
+        time.sleep(PAUSE)
+    return False
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    assert process.stdin is not None
+    process.stdin.close()
+    process.wait()
