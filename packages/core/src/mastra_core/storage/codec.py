@@ -77,6 +77,16 @@ def from_json(text: str | bytes, decode: Callable[[str | bytes], Any] = _decode_
             raise CorruptDataError(f"stored text is not JSON: {error}") from error
 
 
+def json_object(value: object) -> Mapping[str, Any]:
+    """The value if it is a JSON object, else an empty one: for looking into foreign JSON."""
+    return cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else {}
+
+
+def json_array(value: object) -> Sequence[Any] | None:
+    """The value if it is a JSON array, else ``None``."""
+    return cast("Sequence[Any]", value) if isinstance(value, list) else None
+
+
 def check_id(value: object, what: str) -> str:
     """The id, if it can be one everywhere: a string of 1 to 255 characters without NUL or half pairs."""
     if not isinstance(value, str) or not value:

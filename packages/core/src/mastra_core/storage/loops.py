@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 T = TypeVar("T")
 
@@ -32,6 +32,26 @@ class PerLoop(Generic[T]):
     def pop(self) -> T | None:
         """The running loop's value, if one was made; it is forgotten, so that it can be closed."""
         return self._values.pop(asyncio.get_running_loop(), None)
+
+
+class Turns:
+    """Lets tasks that change the same thing take turns, so that they do not race each other.
+
+    Correctness never rests on it (other processes take no turns): it saves the lost attempts.
+    """
+
+    def __init__(self) -> None:
+        self._locks: PerLoop[WeakValueDictionary[Hashable, asyncio.Lock]] = PerLoop(
+            WeakValueDictionary
+        )
+
+    def at(self, key: Hashable) -> asyncio.Lock:
+        """The running loop's lock for a key; it is forgotten when nobody holds or awaits it."""
+        locks = self._locks.get()
+        lock = locks.get(key)
+        if lock is None:
+            lock = locks[key] = asyncio.Lock()
+        return lock
 
 
 class Once:

@@ -83,7 +83,7 @@ def window(page: int, per_page: PerPage, *, most: int | None = None) -> Window:
     """The page as asked for; a page that cannot be is an ``InvalidArgumentError``."""
     if isinstance(page, bool) or not isinstance(page, int) or page < 0:
         raise InvalidArgumentError(f"page must be >= 0, not {page!r}")
-    if per_page is False:
+    if per_page is False and most is None:
         if page:
             raise InvalidArgumentError("page must be 0 when per_page is False (all rows)")
         return Window(page=0, per_page=False)

@@ -79,7 +79,7 @@ WORKFLOW_SNAPSHOT = _table(
     "workflow_name text, run_id text, resourceId text?, snapshot json, createdAt timestamp,"
     "updatedAt timestamp",
     primary=False,
-    by_run="run_id workflow_name",
+    by_run="run_id createdAt workflow_name",
     by_created="createdAt workflow_name run_id",
     by_workflow_created="workflow_name createdAt run_id",
     by_resource_created="resourceId createdAt workflow_name run_id",
@@ -116,6 +116,7 @@ SPANS = _table(
     "updatedAt timestamp?",
     primary=False,
     by_trace="traceId startedAt spanId",
+    by_started="startedAt traceId spanId",
     by_parent_started="parentSpanId startedAt traceId spanId",
     by_parent_ended="parentSpanId endedAt traceId spanId",
 )
