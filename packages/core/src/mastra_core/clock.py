@@ -5,12 +5,19 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from operator import attrgetter
+from typing import cast
+from uuid import UUID, uuid5
 
 from mastra_core.errors import CorruptDataError, InvalidArgumentError
 
 MILLISECOND = timedelta(milliseconds=1)
+NAMESPACE = UUID("6d617374-7261-5000-8000-000000000000")
 
+_ZONE = attrgetter("tzinfo")
+_UTC = frozenset({UTC})
 _lock = threading.Lock()
 _last = datetime(1970, 1, 1, tzinfo=UTC)
 _last_id = 0
@@ -26,7 +33,8 @@ def milliseconds(at: datetime) -> datetime:
         )
     if at.tzinfo is not UTC:
         at = at.astimezone(UTC)
-    return at.replace(microsecond=at.microsecond // 1000 * 1000)
+    beyond = at.microsecond % 1000
+    return at.replace(microsecond=at.microsecond - beyond) if beyond else at
 
 
 def iso(at: datetime) -> str:
@@ -43,7 +51,16 @@ def from_iso(text: str | None) -> datetime | None:
     except (TypeError, ValueError):
         # An update by the original leaves the time as JSON, in quotes.
         return _from_quoted(text)
-    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+    return at.astimezone(UTC) if at.tzinfo is not None else at.replace(tzinfo=UTC)
+
+
+def from_isos(texts: Sequence[str | None]) -> Sequence[datetime | None]:
+    """The moments of many stored texts; quick where all are as ``iso`` writes them."""
+    try:
+        moments = list(map(datetime.fromisoformat, cast("Sequence[str]", texts)))
+    except (TypeError, ValueError):
+        return [from_iso(text) for text in texts]
+    return moments if set(map(_ZONE, moments)) <= _UTC else [from_iso(text) for text in texts]
 
 
 def _from_quoted(text: object) -> datetime | None:
@@ -78,3 +95,8 @@ def uuid7() -> str:
         _last_id = value = max(value, _last_id + 1)
     text = f"{value:032x}"
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def derived_id(*parts: str | int) -> str:
+    """The one UUID (of version 5) of these parts: for rows of which there must be only one."""
+    return str(uuid5(NAMESPACE, "\0".join([str(part) for part in parts])))

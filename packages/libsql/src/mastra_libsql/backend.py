@@ -8,7 +8,7 @@ import random
 import re
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Final, TypeVar
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
@@ -22,11 +22,13 @@ from mastra_core.errors import (
     UnavailableError,
 )
 from mastra_core.storage.loops import PerLoop
-from mastra_core.storage.sql import Statement
+from mastra_core.storage.schema import Column, ColumnType, Query, Row, Table
+from mastra_core.storage.sql import Decoder, Dialect, Statement
 from mastra_core.storage.sqlbackend import SqlBackend
 
 T = TypeVar("T")
 REMOTE: Final = ("libsql", "http", "https", "ws", "wss")
+LONG_PAGE: Final = 100
 BUSY: Final = ("database is locked", "database table is locked", "database schema is locked")
 
 # The drivers raise one class for everything, so that only the text tells what happened.
@@ -97,10 +99,57 @@ def _path(rest: str) -> str:
     return str(path)
 
 
+class BinaryJSON(Exception):  # noqa: N818 (an event, not an error)
+    """A row holds JSON in SQLite's binary form."""
+
+
+def _texts(values: Sequence[Any]) -> Sequence[Any]:
+    if bytes in set(map(type, values)):
+        raise BinaryJSON
+    return values
+
+
+class LibSQLDialect(Dialect):
+    """SQLite's SQL, with JSON that the original stores in SQLite's binary form.
+
+    Ours is text. Taking every JSON column through ``json()`` costs a fifth of a short read, so
+    that this is done only once a binary value was seen.
+    """
+
+    decoders: ClassVar[Mapping[ColumnType, Decoder]] = {**Dialect.decoders, "json": _texts}
+
+
+class TextDialect(Dialect):
+    """SQLite's SQL for databases in which binary JSON was seen: it is asked for as text."""
+
+    def term(self, column: Column) -> str:
+        """One column of the select list."""
+        if column.type != "json":
+            return super().term(column)
+        return "CASE typeof({0}) WHEN 'blob' THEN json({0}) ELSE {0} END".format(f'"{column.name}"')
+
+
 class _LibSQL(SqlBackend):
-    """What files and servers have in common: errors that only their text tells apart."""
+    """What files and servers have in common: binary JSON, errors that only their text tells apart."""
 
     name: ClassVar[str] = "libSQL"
+
+    def __init__(self) -> None:
+        super().__init__(LibSQLDialect())
+
+    async def _find(self, table: Table, query: Query) -> list[Row]:
+        try:
+            return await super()._find(table, query)
+        except BinaryJSON:
+            self.dialect = TextDialect()
+            return await super()._find(table, query)
+
+    async def _find_many(self, table: Table, queries: Sequence[Query]) -> list[list[Row]]:
+        try:
+            return await super()._find_many(table, queries)
+        except BinaryJSON:
+            self.dialect = TextDialect()
+            return await super()._find_many(table, queries)
 
     def _translate(self, error: Exception, doing: str) -> Exception:
         text = str(error)
@@ -148,7 +197,11 @@ class LibSQLBackend(_LibSQL):
                 rows: Sequence[Any] = cursor.fetchall()
                 return rows
 
-        return await self._patiently(read)
+        rows = await self._patiently(read)
+        if len(rows) >= LONG_PAGE:
+            # Nothing here waits for anything, so a long read would let no other task run.
+            await asyncio.sleep(0)
+        return rows
 
     async def _execute(self, statements: Sequence[Statement]) -> list[int]:
         def transaction() -> list[int]:

@@ -13,7 +13,6 @@ from mastra_core.storage.domains.observability import ObservabilityStorage
 from mastra_core.storage.domains.scores import ScoresStorage
 from mastra_core.storage.domains.workflows import WorkflowsStorage
 from mastra_core.storage.store import BackendStore
-
 from mastra_libsql.backend import open_backend
 
 

@@ -211,9 +211,11 @@ class Backend(ABC):
         )
 
     def _completed(self, table: Table, query: Query) -> Query:
+        """The query with a complete order, or with none where it can find one row only."""
+        pinned = {w.column for w in query.where if w.op == "eq" and not w.path}
         return Query(
             where=query.where,
-            order=complete(table, query.order),
+            order=() if pinned.issuperset(table.key) else complete(table, query.order),
             limit=query.limit,
             offset=query.offset,
             after=query.after,

@@ -50,6 +50,15 @@ def _clean(value: Any) -> Any:
     return value
 
 
+def _plain(value: Any) -> Any:
+    return msgspec.to_builtins(value, enc_hook=str)
+
+
+_refuse_nan = json.JSONEncoder(
+    allow_nan=False, skipkeys=True, check_circular=False, default=_plain
+).encode
+
+
 def to_json(value: Any, what: str = "value") -> str:
     """The value as JSON text; what JSON cannot hold is an ``InvalidArgumentError`` naming ``what``."""
     try:
@@ -59,6 +68,9 @@ def to_json(value: Any, what: str = "value") -> str:
             text = _encode_json(_clean(value)).decode()
         if "\\u0000" in text:
             text = _encode_json(_clean(_decode_json(text))).decode()
+        if "null" in text:
+            # The encoder writes NaN and the infinities as null; json refuses them.
+            _refuse_nan(value)
     except (TypeError, ValueError, RecursionError, OverflowError, msgspec.MsgspecError) as error:
         raise InvalidArgumentError(f"{what} cannot be stored as JSON: {error}") from error
     return text
@@ -159,9 +171,8 @@ def _encoder(column: Column, name: str, *, exact: bool, indexed: bool, key: bool
             return None
 
 
-def _decoder(column: Column, hint: Any, *, exact: bool) -> Decode | None:
-    if column.type != "json":
-        return None
+def _decoder(hint: Any, *, exact: bool) -> tuple[Decode, Decode]:
+    """How JSON text is decoded, with and without regard to absent values and foreign oddities."""
     decode = msgspec.json.Decoder(hint).decode if hint is not Any else _decode_json
 
     def json_value(text: Any) -> Any:
@@ -169,20 +180,31 @@ def _decoder(column: Column, hint: Any, *, exact: bool) -> Decode | None:
             return UNSET if exact else None
         return from_json(text, decode)
 
-    return json_value
+    return json_value, decode
+
+
+def _decoded(values: Sequence[Any], decode: Decode, quick: Decode | None) -> list[Any]:
+    """A column decoded: by the quick way where all its values are usual, else one by one."""
+    if quick is not None and None not in values:
+        try:
+            return list(map(quick, values))
+        except (msgspec.MsgspecError, TypeError):
+            pass
+    return [decode(value) for value in values]
 
 
 class Codec(Generic[R]):
     """How the records of one type stand in the rows of one table.
 
-    ``special`` gives the encoder and decoder of fields that need their own.
+    ``special`` gives the encoder and decoder of fields that need their own, and if there is one a
+    quick decoder that raises (``TypeError`` or msgspec's errors) for what it cannot do.
     """
 
     def __init__(
         self,
         table: Table,
         record: type[R],
-        special: Mapping[str, tuple[Encode, Decode]] | None = None,
+        special: Mapping[str, tuple[Encode, Decode] | tuple[Encode, Decode, Decode]] | None = None,
     ) -> None:
         hints = get_type_hints(record)
         fields = {column_name(table, f.name): f for f in msgspec.structs.fields(record)}
@@ -190,7 +212,7 @@ class Codec(Generic[R]):
         self.table = table
         self.names = tuple(fields[name].name for name in table.names)
         self._encoders: list[tuple[str, Encode | None]] = []
-        self._decoders: list[tuple[int, Decode]] = []
+        self._decoders: list[tuple[int, Decode, Decode | None]] = []
         for i, column in enumerate(table.columns):
             field = fields[column.name]
             exact = field.default is UNSET or (field.required and hints[field.name] is Any)
@@ -201,12 +223,13 @@ class Codec(Generic[R]):
                 indexed=column.name in indexed,
                 key=column.name in table.key,
             )
-            decode = _decoder(column, hints[field.name], exact=field.default is UNSET)
             if special and field.name in special:
-                encode, decode = special[field.name]
+                encode, decode, *quick = special[field.name]
+                self._decoders.append((i, decode, quick[0] if quick else None))
+            elif column.type == "json":
+                exactly = field.default is UNSET
+                self._decoders.append((i, *_decoder(hints[field.name], exact=exactly)))
             self._encoders.append((field.name, encode))
-            if decode is not None:
-                self._decoders.append((i, decode))
         # The constructor call is text evaluated once, as dataclasses do: five times faster a row
         # than building a dictionary of arguments.
         arguments = ", ".join(self.names)
@@ -237,8 +260,8 @@ class Codec(Generic[R]):
         if not rows:
             return []
         columns: list[Sequence[Any]] = list(zip(*rows, strict=True))
-        for i, decode in self._decoders:
-            columns[i] = [decode(value) for value in columns[i]]
+        for i, decode, quick in self._decoders:
+            columns[i] = _decoded(columns[i], decode, quick)
         return list(map(self._build, *columns))
 
     def record(self, rows: Sequence[Row]) -> R | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Literal, TypeAlias, TypeVar
@@ -10,7 +11,7 @@ import msgspec
 
 from mastra_core.clock import milliseconds
 from mastra_core.errors import InvalidArgumentError
-from mastra_core.storage.codec import clean_text
+from mastra_core.storage.codec import check_id, clean_text
 from mastra_core.storage.schema import Direction, Order, Where
 
 S = TypeVar("S", bound=msgspec.Struct)
@@ -55,11 +56,16 @@ def options(kind: type[S], given: S | Mapping[str, Any], what: str) -> S:
         return given
     if not isinstance(given, Mapping):
         raise InvalidArgumentError(f"{what} must be a mapping, not {type(given).__name__}")
-    names = {field.name: field.encode_name for field in msgspec.structs.fields(kind)}
+    names = _encoded_names(kind)
     try:
         return msgspec.convert({names.get(key, key): value for key, value in given.items()}, kind)
     except (msgspec.ValidationError, TypeError) as error:
         raise InvalidArgumentError(f"{what}: {error}") from error
+
+
+@functools.cache
+def _encoded_names(kind: type[msgspec.Struct]) -> Mapping[str, str]:
+    return {field.name: field.encode_name for field in msgspec.structs.fields(kind)}
 
 
 class Window(msgspec.Struct, frozen=True):
@@ -142,4 +148,14 @@ def metadata_conditions(
             )
         wanted = clean_text(value) if isinstance(value, str) else value
         found.append(Where(column, "eq", wanted, (*inside, key)))
+    return tuple(found)
+
+
+def tenant(organization_id: str | None, project_id: str | None) -> tuple[Where, ...]:
+    """The conditions that rows belong to this organization and project, so far as they are given."""
+    found: list[Where] = []
+    if organization_id is not None:
+        found.append(Where("organizationId", "eq", check_id(organization_id, "organization_id")))
+    if project_id is not None:
+        found.append(Where("projectId", "eq", check_id(project_id, "project_id")))
     return tuple(found)

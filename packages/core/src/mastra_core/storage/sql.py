@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, TypeAlias, cast
 
 import msgspec
 
-from mastra_core.clock import from_iso, iso
+from mastra_core.clock import from_isos, iso
 from mastra_core.errors import InvalidArgumentError
 from mastra_core.storage.codec import to_json
 from mastra_core.storage.schema import (
@@ -34,6 +34,9 @@ from mastra_core.storage.schema import (
 
 INT32 = 2**31
 INT64 = 2**63
+
+
+Decoder: TypeAlias = Callable[[Sequence[Any]], Sequence[Any]]
 
 
 class Statement(msgspec.Struct, frozen=True):
@@ -67,17 +70,18 @@ class Dialect:
         "timestamp": iso,
         "boolean": int,
     }
-    decoders: ClassVar[Mapping[ColumnType, Callable[[Any], Any]]] = {
-        "timestamp": from_iso,
-        "boolean": lambda value: None if value is None else bool(value),
-        "float": lambda value: None if value is None else float(value),
+    # What the driver gives, a whole column at a time, as values of the waist.
+    decoders: ClassVar[Mapping[ColumnType, Decoder]] = {
+        "timestamp": from_isos,
+        "boolean": lambda values: [None if value is None else bool(value) for value in values],
+        "float": lambda values: [None if value is None else float(value) for value in values],
     }
-    json_columns: ClassVar[str] = "CASE typeof({0}) WHEN 'blob' THEN json({0}) ELSE {0} END"
     comparisons: ClassVar[Mapping[str, str]] = {"lt": "<", "lte": "<=", "gt": ">", "gte": ">="}
 
     def __init__(self, prefix: str = "") -> None:
         self.prefix = prefix
         self._selected: dict[tuple[Table, tuple[str, ...]], str] = {}
+        self._decoded: dict[tuple[Table, tuple[str, ...]], list[tuple[int, Decoder]]] = {}
         self._insertions: dict[tuple[object, ...], tuple[str, str]] = {}
 
     def name(self, table: Table) -> str:
@@ -112,8 +116,9 @@ class Dialect:
         sql = f"SELECT {self.selected(table, query.columns)} FROM {self.name(table)}"
         if where:
             sql += f" WHERE {where}"
-        sql += f" ORDER BY {order}{self.limited(query, params)}"
-        return Statement(sql, params)
+        if order:
+            sql += f" ORDER BY {order}"
+        return Statement(sql + self.limited(query, params), params)
 
     def limited(self, query: Query, params: list[Any]) -> str:
         """The end of a SELECT: how many rows, from which on."""
@@ -126,17 +131,16 @@ class Dialect:
         return " LIMIT ? OFFSET ?"
 
     def selected(self, table: Table, columns: tuple[str, ...]) -> str:
-        """The select list; JSON comes as text however it is stored."""
+        """The select list."""
         text = self._selected.get((table, columns))
         if text is None:
-            text = ", ".join(
-                self.json_columns.format(f'"{name}"')
-                if table.column(name).type == "json"
-                else f'"{name}"'
-                for name in columns or table.names
-            )
-            self._selected[table, columns] = text
+            terms = [self.term(table.column(name)) for name in columns or table.names]
+            text = self._selected[table, columns] = ", ".join(terms)
         return text
+
+    def term(self, column: Column) -> str:
+        """One column of the select list."""
+        return f'"{column.name}"'
 
     def ordering(self, table: Table, name: str, direction: str) -> str:
         """One term of ORDER BY; absent values count as the greatest."""
@@ -177,13 +181,16 @@ class Dialect:
 
     def rows(self, table: Table, columns: tuple[str, ...], rows: Sequence[Any]) -> list[Row]:
         """The driver's rows with the values of the waist."""
-        if not rows:
-            return []
+        decoded = self._decoded.get((table, columns))
+        if decoded is None:
+            types = [table.column(name).type for name in columns or table.names]
+            decoded = [(i, self.decoders[t]) for i, t in enumerate(types) if t in self.decoders]
+            self._decoded[table, columns] = decoded
+        if not rows or not decoded:
+            return list(rows)
         transposed: list[Any] = list(zip(*rows, strict=True))
-        for i, name in enumerate(columns or table.names):
-            decode = self.decoders.get(table.by_name[name].type)
-            if decode is not None:
-                transposed[i] = [decode(value) for value in transposed[i]]
+        for i, decode in decoded:
+            transposed[i] = decode(transposed[i])
         return list(zip(*transposed, strict=True))
 
     def where(self, table: Table, conditions: Sequence[Where], params: list[Any]) -> str:

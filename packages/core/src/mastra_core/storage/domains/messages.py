@@ -86,7 +86,8 @@ def _decode_content(text: str) -> JsonObject:
     return {"format": 2, "parts": [{"type": "text", "text": plain}], "content": plain}
 
 
-MESSAGE: Final = Codec(MESSAGES, Message, {"content": (_encode_content, _decode_content)})
+QUICK: Final = msgspec.json.Decoder(dict[str, Any]).decode
+MESSAGE: Final = Codec(MESSAGES, Message, {"content": (_encode_content, _decode_content, QUICK)})
 AT = MESSAGES.positions["createdAt"]
 CONTENT = MESSAGES.positions["content"]
 
@@ -191,9 +192,10 @@ class Messages(Threads):
         unique = {message.id: message for message in messages}
         rows = [MESSAGE.row(message) for message in unique.values()]
         for message in unique.values():
-            check_id(message.thread_id, "thread_id of a message")
-            check_id(message.resource_id, "resource_id of a message")
-            check_id(message.role, "role of a message")
+            if not (message.thread_id and message.resource_id and message.role):
+                check_id(message.thread_id, "thread_id of a message")
+                check_id(message.resource_id, "resource_id of a message")
+                check_id(message.role, "role of a message")
         owners = list(dict.fromkeys((m.thread_id, str(m.resource_id)) for m in unique.values()))
         new = [] if create is None else [Put(THREADS, (THREAD.row(create),), "skip")]
         if not rows:
