@@ -191,6 +191,8 @@ async def test_an_update_that_cannot_be_is_refused(spans):
     ):
         with pytest.raises(InvalidArgumentError):
             await spans.update_span("t", span_id="a", updates=updates)
+    with pytest.raises(InvalidArgumentError):
+        await spans.update_span("t", span_id="a", updates="name")
     for unknown in ({"span_id": "b"}, {"span_id": "a", "organization_id": "o"}):
         with pytest.raises(NotFoundError):
             await spans.update_span("t", updates={"name": "x"}, **unknown)
@@ -269,6 +271,8 @@ async def test_roots_and_spans_by_id(tree):
     assert (found.trace_id, ids(found.spans)) == ("t", "r c")
     assert (await tree.get_spans("t", span_ids=[])).spans == []
     assert (await tree.get_spans("unknown", span_ids=["r"])).spans == []
+    with pytest.raises(InvalidArgumentError):
+        await tree.get_spans("t", span_ids="r")
 
 
 @pytest.mark.parametrize(
@@ -300,7 +304,7 @@ async def test_traces_are_deleted_whole_and_unknown_ones_are_no_error(tree):
     await tree.batch_delete_traces(["unknown", "t", "t"])
     assert await tree.get_trace("t") is None
     assert ids((await tree.get_trace("other")).spans) == "r"
-    for bad in ("t", ["x"] * 1001, [""]):
+    for bad in ("t", [f"x{i}" for i in range(1001)], [""]):
         with pytest.raises(InvalidArgumentError):
             await tree.batch_delete_traces(bad)
 
@@ -431,6 +435,7 @@ async def test_what_traces_cannot_be_listed_by_is_refused(listed):
         {"status": "done"},
         {"status": ["error"]},
         {"tags": "tag1"},
+        {"tags": 5},
         {"metadata": {"a b": 1}},
         {"metadata": {"n": [1]}},
         {"started_at": {"from": T0}},

@@ -401,6 +401,15 @@ async def test_runs_are_found_by_the_thread_that_their_agents_talk_in(workflows)
     assert (await workflows.list_workflow_runs(thread_id="nobody")).runs == []
 
 
+async def test_a_thread_id_that_json_writes_otherwise_is_found_too(workflows):
+    for i, thread_id in enumerate(('a"b', "a\\b", "é/\n", "plain-1.2:x")):
+        memory = {"memoryInfo": {"threadId": thread_id}}
+        context = {"input": {"messageListState": memory}}
+        await persist(workflows, run=f"r{i}", snapshot={"context": context})
+        page = await workflows.list_workflow_runs(thread_id=thread_id)
+        assert [run.run_id for run in page.runs] == [f"r{i}"]
+
+
 async def test_concurrent_updates_are_supported_where_the_backend_can_compare_and_set(workflows):
     class Plain(InMemoryBackend):
         capabilities = frozenset()

@@ -43,8 +43,7 @@ def _clean(value: Any) -> Any:
     if isinstance(value, str):
         return clean_text(value)
     if isinstance(value, Mapping):
-        items = cast("Mapping[Any, Any]", value)
-        return {_clean(k): _clean(v) for k, v in items.items()}
+        return {_clean(k): _clean(v) for k, v in json_object(value).items()}
     if isinstance(value, (list, tuple)):
         return [_clean(member) for member in cast("Iterable[Any]", value)]
     return value

@@ -73,7 +73,8 @@ def policies(domain: StorageDomain, given: Mapping[str, Any]) -> Policies:
             )
         table, column = domain.retention[key]
         index = Index(f"{table.name}_by_age", (column, *table.key))
-        domain.backend.declare(msgspec.structs.replace(table, indexes=(*table.indexes, index)))
+        if all(other.columns != index.columns for other in table.indexes):
+            domain.backend.declare(msgspec.structs.replace(table, indexes=(*table.indexes, index)))
     return found
 
 

@@ -26,7 +26,7 @@ from mastra_core.storage.domains.spans import (
     TracingStrategy,
     checked,
     conditions,
-    tenant,
+    owned_by,
     updated_values,
 )
 from mastra_core.storage.paging import OrderBy, Window, options, order, window
@@ -108,7 +108,7 @@ class ObservabilityStorage(StorageDomain):
 
         ``updates`` names fields of ``Span`` in snake or camel case; ``None`` empties a field.
         """
-        update = SpanUpdate(trace_id=trace_id, span_id=span_id, updates=dict(updates))
+        update = {"trace_id": trace_id, "span_id": span_id, "updates": updates}
         await self.batch_update_spans(
             [update], organization_id=organization_id, resource_id=resource_id
         )
@@ -125,7 +125,7 @@ class ObservabilityStorage(StorageDomain):
         Each record has ``trace_id``, ``span_id`` and ``updates``; see ``update_span``.
         """
         given = [options(SpanUpdate, record, "update of a span") for record in records]
-        whose = tenant(organization_id, resource_id)
+        whose = owned_by(organization_id, resource_id)
         at = Advance(now())
         changes = [
             Update(
@@ -158,11 +158,11 @@ class ObservabilityStorage(StorageDomain):
         With ``organization_id`` or ``resource_id`` only their spans go, whatever else is in a
         trace.
         """
-        if isinstance(trace_ids, str) or len(trace_ids) > MOST_TRACES:
-            raise InvalidArgumentError(f"trace_ids must be a list of at most {MOST_TRACES} ids")
-        ids = tuple(dict.fromkeys(check_id(trace_id, "trace_id") for trace_id in trace_ids))
+        ids = _unique(trace_ids, "trace_ids")
+        if len(ids) > MOST_TRACES:
+            raise InvalidArgumentError(f"trace_ids has {len(ids):,} ids; at most {MOST_TRACES:,}")
         if ids:
-            where = (Where("traceId", "in", ids), *tenant(organization_id, resource_id))
+            where = (Where("traceId", "in", ids), *owned_by(organization_id, resource_id))
             await self.backend.write(Delete(SPANS, where))
 
     async def get_span(
@@ -174,7 +174,7 @@ class ObservabilityStorage(StorageDomain):
         resource_id: str | None = None,
     ) -> Span | None:
         """The span, or ``None``."""
-        where = (*_span(trace_id, span_id), *tenant(organization_id, resource_id))
+        where = (*_span(trace_id, span_id), *owned_by(organization_id, resource_id))
         return SPAN.record(await self.backend.find(SPANS, Query(where=where, limit=1)))
 
     async def get_spans(
@@ -186,7 +186,7 @@ class ObservabilityStorage(StorageDomain):
         resource_id: str | None = None,
     ) -> TraceSpans:
         """The spans of a trace with these ids, in order of their start; unknown ids are left out."""
-        ids = tuple(dict.fromkeys(check_id(span_id, "span_id") for span_id in span_ids))
+        ids = _unique(span_ids, "span_ids")
         where = (*_trace(trace_id, organization_id, resource_id), Where("spanId", "in", ids))
         rows = await self.backend.find(SPANS, Query(where=where, order=OLDEST)) if ids else []
         return TraceSpans(trace_id=trace_id, spans=SPAN.records(rows))
@@ -361,11 +361,17 @@ class ObservabilityStorage(StorageDomain):
         return [by_key[key] for key in cast("Sequence[Any]", keys) if key in by_key]
 
 
+def _unique(ids: Sequence[str], what: str) -> tuple[str, ...]:
+    if isinstance(ids, str):
+        raise InvalidArgumentError(f"{what} must be a list of ids, not one text")
+    return tuple(dict.fromkeys(check_id(one, what) for one in ids))
+
+
 def _trace(
     trace_id: str, organization_id: str | None, resource_id: str | None
 ) -> tuple[Where, ...]:
     own = Where("traceId", "eq", check_id(trace_id, "trace_id"))
-    return (own, *tenant(organization_id, resource_id))
+    return (own, *owned_by(organization_id, resource_id))
 
 
 def _span(trace_id: str, span_id: str) -> tuple[Where, ...]:

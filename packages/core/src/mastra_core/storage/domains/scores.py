@@ -9,7 +9,7 @@ from mastra_core.errors import ConflictError, InvalidArgumentError
 from mastra_core.records import Score, ScorePage
 from mastra_core.storage.codec import Codec, check_id
 from mastra_core.storage.domain import StorageDomain
-from mastra_core.storage.paging import PerPage, options, window
+from mastra_core.storage.paging import PerPage, options, tenant, window
 from mastra_core.storage.schema import Merge, Order, Put, Query, Table, Where
 from mastra_core.storage.tables import SCORERS
 
@@ -62,7 +62,7 @@ class ScoresStorage(StorageDomain):
     ) -> Score | None:
         """The score, or ``None``."""
         own = Where("id", "eq", check_id(score_id, "score_id"))
-        where = (own, *_tenant(organization_id, project_id))
+        where = (own, *tenant(organization_id, project_id))
         return SCORE.record(await self.backend.find(SCORERS, Query(where=where, limit=1)))
 
     async def list_scores_by_scorer_id(
@@ -86,8 +86,8 @@ class ScoresStorage(StorageDomain):
             where.append(Where("entityType", "eq", check_id(entity_type, "entity_type")))
         if source is not None:
             where.append(Where("source", "eq", check_id(source, "source")))
-        tenant = _tenant(organization_id, project_id)
-        return await self._list((*where, *tenant), page, per_page, with_total=with_total)
+        where += tenant(organization_id, project_id)
+        return await self._list(tuple(where), page, per_page, with_total=with_total)
 
     async def list_scores_by_run_id(
         self,
@@ -102,7 +102,7 @@ class ScoresStorage(StorageDomain):
         """A page of a run's scores, newest first."""
         where = (
             Where("runId", "eq", check_id(run_id, "run_id")),
-            *_tenant(organization_id, project_id),
+            *tenant(organization_id, project_id),
         )
         return await self._list(where, page, per_page, with_total=with_total)
 
@@ -121,7 +121,7 @@ class ScoresStorage(StorageDomain):
         where = (
             Where("entityId", "eq", check_id(entity_id, "entity_id")),
             Where("entityType", "eq", check_id(entity_type, "entity_type")),
-            *_tenant(organization_id, project_id),
+            *tenant(organization_id, project_id),
         )
         return await self._list(where, page, per_page, with_total=with_total)
 
@@ -140,7 +140,7 @@ class ScoresStorage(StorageDomain):
         where = (
             Where("traceId", "eq", check_id(trace_id, "trace_id")),
             Where("spanId", "eq", check_id(span_id, "span_id")),
-            *_tenant(organization_id, project_id),
+            *tenant(organization_id, project_id),
         )
         return await self._list(where, page, per_page, with_total=with_total)
 
@@ -154,21 +154,12 @@ class ScoresStorage(StorageDomain):
         )
 
 
-def _tenant(organization_id: str | None, project_id: str | None) -> tuple[Where, ...]:
-    where: list[Where] = []
-    if organization_id is not None:
-        where.append(Where("organizationId", "eq", check_id(organization_id, "organization_id")))
-    if project_id is not None:
-        where.append(Where("projectId", "eq", check_id(project_id, "project_id")))
-    return tuple(where)
-
-
 def _checked(score: Score) -> Score:
     """The score, if the original would take it too."""
     check_id(score.scorer_id, "scorer_id")
     check_id(score.run_id, "run_id")
     check_id(score.entity_id, "entity_id")
-    _tenant(score.organization_id, score.project_id)
+    tenant(score.organization_id, score.project_id)
     if isinstance(score.score, bool) or not isinstance(score.score, (int, float)):
         raise InvalidArgumentError(f"score must be a number, not {type(score.score).__name__}")
     if score.source not in SOURCES:

@@ -197,14 +197,20 @@ def _special(name: str, value: Any) -> Sequence[Where]:
             between: DateRange = options(DateRange, value, name)
             return between.conditions(column_name(SPANS, name))
         case "tags":
-            if isinstance(value, str) or not all(isinstance(tag, str) for tag in value):
-                raise InvalidArgumentError("tags must be a list of texts")
-            return [Where("tags", "has_all", tuple(map(clean_text, value)))] if value else []
+            tags = _texts(value, name)
+            return [Where("tags", "has_all", tags)] if tags else []
         case _:
             return metadata_conditions(name, value)
 
 
-def tenant(organization_id: str | None, resource_id: str | None) -> tuple[Where, ...]:
+def _texts(value: Any, what: str) -> tuple[str, ...]:
+    try:
+        return tuple(map(clean_text, msgspec.convert(value, list[str])))
+    except msgspec.ValidationError as error:
+        raise InvalidArgumentError(f"{what} must be a list of texts: {error}") from error
+
+
+def owned_by(organization_id: str | None, resource_id: str | None) -> tuple[Where, ...]:
     """Conditions on whose a span is."""
     given = {"organization_id": organization_id, "resource_id": resource_id}
     return tuple([_equal(name, value) for name, value in given.items() if value is not None])
@@ -218,7 +224,7 @@ def checked(given: Span | Mapping[str, Any]) -> Span:
             raise InvalidArgumentError(f"{name} of a span must be text")
     if not isinstance(span.started_at, datetime):
         raise InvalidArgumentError("started_at of a span must be a datetime")
-    tenant(span.organization_id or None, span.resource_id or None)
+    owned_by(span.organization_id or None, span.resource_id or None)
     return span
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, ClassVar, Final, cast
@@ -261,34 +262,29 @@ class WorkflowsStorage(StorageDomain):
         ``None`` where there is no run to change, or ``change`` gave ``None``.
         """
         key = _run(workflow_name, run_id, None)
+        _filters(None, resource_id, None)
         query = Query(where=key, limit=1, columns=("snapshot", "updatedAt", "resourceId"))
 
         async def attempt() -> JsonObject | None:
             rows = await self.backend.find(WORKFLOW_SNAPSHOT, query)
-            if not rows:
-                return await insert() if create else None
-            text, version, owner = rows[0]
+            if not rows and not create:
+                return None
+            text, version, owner = rows[0] if rows else (None, None, resource_id)
             if resource_id is not None and owner != resource_id:
                 return None
             changed = change(decoded_snapshot(cast("str | None", text)))
             if changed is not None:
-                values: Mapping[str, Value | Advance] = {
-                    "snapshot": to_json(changed, "snapshot"),
-                    "updatedAt": Advance(now()),
-                }
+                new, at = to_json(changed, "snapshot"), now()
                 read = (*key, Where("updatedAt", "eq", version))
-                await self.backend.write(Update(WORKFLOW_SNAPSHOT, read, values, expect=1))
+                values: Mapping[str, Value | Advance] = {"snapshot": new, "updatedAt": Advance(at)}
+                row = (workflow_name, run_id, resource_id, new, at, at)
+                await self.backend.write(
+                    Update(WORKFLOW_SNAPSHOT, read, values, expect=1)
+                    if rows
+                    else Put(WORKFLOW_SNAPSHOT, (row,), "fail")
+                )
             return changed
 
-        async def insert() -> JsonObject | None:
-            changed = change(None)
-            at = now()
-            row = (workflow_name, run_id, resource_id, to_json(changed, "snapshot"), at, at)
-            await self.backend.write(Put(WORKFLOW_SNAPSHOT, (row,), "fail"))
-            return changed
-
-        if resource_id is not None:
-            check_id(resource_id, "resource_id")
         async with self._turns.at((workflow_name, run_id)):
             return await until_applied(attempt)
 
@@ -315,9 +311,14 @@ def _filters(
 
 
 def _in_thread(thread_id: str) -> Callable[[Sequence[Row]], Awaitable[Sequence[Row]]]:
+    # An id of these characters stands in JSON as it is, so most snapshots need no decoding.
+    plain = re.fullmatch(r"[\w .:@-]+", thread_id, re.ASCII) is not None
+
+    def is_in(row: Row) -> bool:
+        text = str(row[SNAPSHOT])
+        return (thread_id in text or not plain) and thread_id in thread_ids(snapshot_or_text(text))
+
     async def keep(rows: Sequence[Row]) -> Sequence[Row]:
-        texts = [cast("str | None", row[SNAPSHOT]) for row in rows]
-        found = [thread_id in thread_ids(snapshot_or_text(text)) for text in texts]
-        return [row for row, is_in in zip(rows, found, strict=True) if is_in]
+        return [row for row in rows if is_in(row)]
 
     return keep
