@@ -43,7 +43,8 @@ def _clean(value: Any) -> Any:
     if isinstance(value, str):
         return clean_text(value)
     if isinstance(value, Mapping):
-        return {_clean(k): _clean(v) for k, v in json_object(value).items()}
+        items = cast("Mapping[str, Any]", value)
+        return {_clean(k): _clean(v) for k, v in items.items()}
     if isinstance(value, (list, tuple)):
         return [_clean(member) for member in cast("Iterable[Any]", value)]
     return value
