@@ -251,8 +251,8 @@ class Experiment(Record, frozen=True, kw_only=True):
     trial_index: int | None = None
     dataset_id: str | None = None
     dataset_version: int | None = None
-    target_type: str
-    target_id: str
+    target_type: str | None = None
+    target_id: str | None = None
     scorer_ids: list[str] | None = None
     status: str = "pending"
     total_items: int = 0
