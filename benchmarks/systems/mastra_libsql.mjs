@@ -1,0 +1,133 @@
+// Mastra for TypeScript with `@mastra/libsql`: speaks the protocol of host.py, and times inside Node.
+//
+// Arguments: the folder of the database, the folder that holds node_modules, the workload as JSON.
+
+import { createRequire } from 'node:module';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { pathToFileURL } from 'node:url';
+import { isDeepStrictEqual } from 'node:util';
+
+const [folder, modules, work] = [process.argv[2], process.argv[3], JSON.parse(process.argv[4])];
+// Standard output belongs to the answers.
+for (const level of ['debug', 'info', 'log', 'warn']) console[level] = console.error;
+
+const require = createRequire(join(modules, 'package.json'));
+const { LibSQLStore } = await import(pathToFileURL(require.resolve('@mastra/libsql')).href);
+const manifest = join(modules, 'node_modules', '@mastra', 'libsql', 'package.json');
+const { version } = JSON.parse(readFileSync(manifest, 'utf8'));
+
+let store, memory, workflows;
+let made = 0;
+
+function messages(thread, count) {
+  return Array.from({ length: count }, () => {
+    made += 1;
+    return {
+      id: `message-${String(made).padStart(28, '0')}`,
+      threadId: thread,
+      resourceId: work.owner,
+      role: made % 2 ? 'user' : 'assistant',
+      type: 'v2',
+      content: { format: 2, parts: [{ type: 'text', text: work.text }] },
+      createdAt: new Date(work.start + made),
+    };
+  });
+}
+
+async function connect() {
+  store = new LibSQLStore({ id: 'bench', url: `file:${join(folder, 'mastra.db')}` });
+  await store.init();
+  memory = await store.getStore('memory');
+  workflows = await store.getStore('workflows');
+}
+
+function thread(id, owner, at) {
+  const when = new Date(at);
+  return {
+    thread: {
+      id, resourceId: owner, title: `Title of ${id}`, metadata: { pinned: false }, createdAt: when, updatedAt: when,
+    },
+  };
+}
+
+const key = { workflowName: 'workflow', runId: 'run' };
+const last = size => () =>
+  memory.listMessages({ threadId: size, perPage: work.last, page: 0, orderBy: { field: 'createdAt', direction: 'DESC' } });
+
+// What a cell needs is made by the first function, unmeasured; the second one is measured.
+const cells = {
+  append_one: [() => messages(work.appended, 1), batch => memory.saveMessages({ messages: batch })],
+  append_many: [() => messages(work.appended, work.batch), batch => memory.saveMessages({ messages: batch })],
+  newest_threads: [
+    () => undefined,
+    () =>
+      memory.listThreads({
+        filter: { resourceId: work.user }, perPage: work.newest, page: 0, orderBy: { field: 'updatedAt', direction: 'DESC' },
+      }),
+  ],
+  save_snapshot: [() => work.snapshot, snapshot => workflows.persistWorkflowSnapshot({ ...key, snapshot })],
+  load_snapshot: [() => undefined, () => workflows.loadWorkflowSnapshot(key)],
+};
+for (const size of Object.keys(work.sizes)) cells[`last_${size}`] = [() => undefined, last(size)];
+
+function expect(found, wanted, what) {
+  if (!isDeepStrictEqual(found, wanted)) throw new Error(`${what}: ${String(found).slice(0, 200)}`);
+}
+
+const actions = {
+  async seed() {
+    await connect();
+    for (const [id, size] of [...Object.entries(work.sizes), [work.appended, work.appended_size]]) {
+      await memory.saveThread(thread(id, work.owner, work.start));
+      for (let done = 0; done < size; done += 1000) await memory.saveMessages({ messages: messages(id, Math.min(1000, size - done)) });
+    }
+    for (let i = 0; i < work.threads; i += 1) {
+      await memory.saveThread(thread(`thread-${String(i).padStart(6, '0')}`, work.user, work.start + i));
+    }
+    return {};
+  },
+  async open() {
+    made = Date.now() - work.start;
+    await connect();
+    const found = {};
+    for (const [cell, [input, run]] of Object.entries(cells)) found[cell] = await run(await input());
+    for (const size of Object.keys(work.sizes)) expect(found[`last_${size}`].messages.length, work.last, `messages of ${size}`);
+    expect(found.newest_threads.threads.length, work.newest, 'threads');
+    expect(found.load_snapshot, work.snapshot, 'snapshot');
+    return { package: '@mastra/libsql', version, runtime: `Node ${process.versions.node}`, absent: [] };
+  },
+  async measure({ cell, times, budget }) {
+    const [input, run] = cells[cell];
+    const ms = [];
+    let spent = 0;
+    for (let i = 0; i <= times && spent <= budget * 1000; i += 1) {
+      const given = input();
+      const start = performance.now();
+      await run(given);
+      ms.push(performance.now() - start);
+      spent += ms.at(-1);
+    }
+    return { ms: ms.length > 1 ? ms.slice(1) : ms };
+  },
+  async close() {
+    return {};
+  },
+};
+
+console.error = () => {};
+process.stdout.write('{}\n');
+const requests = createInterface({ input: process.stdin, crlfDelay: Infinity });
+for await (const line of requests) {
+  const { do: action, ...rest } = JSON.parse(line);
+  let answer;
+  try {
+    answer = await actions[action](rest);
+  } catch (error) {
+    answer = { error: `${error.name}: ${error.message}` };
+  }
+  process.stdout.write(`${JSON.stringify(answer)}\n`);
+}
+// An open store would keep the process alive.
+process.exit(0);
