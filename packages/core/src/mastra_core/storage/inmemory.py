@@ -94,6 +94,8 @@ class InMemoryBackend(Backend):
                     change=position,
                 )
             if not isinstance(change, Delete):
+                for name in change.values:
+                    change.table.column(name)
                 updated = [_updated(change.table, row, change.values) for row in found]
                 new |= {rows.key(row): row for row in updated}
         undo.append((rows, {key: rows.by_key.get(key) for key in new}))
@@ -137,6 +139,8 @@ class _Rows:
     def find(self, query: Query) -> list[Row]:
         """The rows of a query: in order from an index that has it, else sorted here."""
         table, where, seen = self.table, query.where, query.after
+        for condition in where:
+            table.column(condition.column)
         names = tuple([name for name, _ in query.order])
         down = [direction == "desc" for _, direction in query.order]
         given = {w.column: w.value for w in where if w.op == "eq" and not w.path}

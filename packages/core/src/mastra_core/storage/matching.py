@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, cast
 
+from mastra_core.errors import CorruptDataError
 from mastra_core.storage.codec import from_json
 from mastra_core.storage.schema import Row, Table, Value, Where
 
@@ -24,10 +25,18 @@ def same(a: object, b: object) -> bool:
     return _kind(a) is _kind(b) and a == b
 
 
-def _at(text: Any, path: Sequence[str]) -> Any:
-    if text is None:
+def _json(text: Any) -> Any:
+    """The value of JSON text; a text column may also hold what is no JSON, which equals nothing."""
+    if not isinstance(text, str):
         return _ABSENT
-    value = from_json(text)
+    try:
+        return from_json(text)
+    except CorruptDataError:
+        return _ABSENT
+
+
+def _at(text: Any, path: Sequence[str]) -> Any:
+    value = _json(text)
     for key in path:
         if not isinstance(value, dict) or key not in value:
             return _ABSENT
@@ -57,7 +66,7 @@ def _holds(where: Where, value: Any) -> bool:
         case "icontains":
             return isinstance(value, str) and str(wanted).casefold() in value.casefold()
         case "has_all" | "has_any":
-            members = from_json(value) if isinstance(value, str) else None
+            members = _json(value)
             if not isinstance(members, list):
                 return False
             found = [w in members for w in cast("tuple[Value, ...]", wanted)]

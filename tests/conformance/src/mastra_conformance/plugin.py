@@ -1,0 +1,208 @@
+"""The pytest plugin: options, the fixtures of adapters and of the suite, and declared gaps.
+
+It is the plugin, not a test that somebody could override, that compares what was run with the
+manifest. Everything it knows of a test travels in the test's report, so that runs spread over
+processes (pytest-xdist) are graded all the same.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator, Callable, Generator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import pytest
+import pytest_asyncio
+
+from mastra_conformance.lab import Lab, Settings, Site
+from mastra_conformance.manifest import genuine, shipped
+from mastra_conformance.watch import FIXTURES, PROPERTY, Watch, key_of
+from mastra_core.errors import DomainNotConfigured, UnsupportedError
+from mastra_core.plugins import open_storage
+from mastra_core.storage.backend import Capability
+from mastra_core.storage.store import DOMAINS, MastraStorage
+
+pytest.register_assert_rewrite("mastra_conformance.suite")
+
+WATCH: Final = pytest.StashKey[Watch]()
+GAP: Final = pytest.StashKey[str]()
+GAPS: Final = pytest.StashKey[Mapping[str, str]]()
+LAB: Final = pytest.StashKey[Lab]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The options of the suite."""
+    add = parser.getgroup("mastra conformance").addoption
+    add("--storage", metavar="URL", help="the storage to test, if there is no storage_factory")
+    add("--conformance-report", metavar="DIR", help="write conformance.md, .json and .svg there")
+    add(
+        "--conformance-require",
+        choices=["partial", "core", "full"],
+        help="fail the run if the overall level is below this one",
+    )
+    add("--conformance-rows", type=int, default=100_000, help="rows of the large budgets")
+    add("--conformance-rounds", type=int, default=25, help="rounds of each race")
+    add("--conformance-seconds", type=float, default=20.0, help="seconds of random programs")
+    add("--conformance-seed", type=int, help="the seed to repeat; every run prints its own")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Begin the watch; it stays silent in runs that have nothing of the suite."""
+    asked = config.getoption("--conformance-report") is not None
+    watch = config.stash[WATCH] = Watch(shipped(), _settings(config), asked=asked)
+    config.pluginmanager.register(watch, "mastra_conformance_watch")
+
+
+def _settings(config: pytest.Config) -> Settings:
+    seed = config.getoption("--conformance-seed")
+    if seed is None:
+        given = getattr(config, "workerinput", {}).get(PROPERTY)
+        seed = random.randrange(2**32) if given is None else given  # noqa: S311 (no secret)
+    return Settings(
+        rows=config.getoption("--conformance-rows"),
+        rounds=config.getoption("--conformance-rounds"),
+        seconds=config.getoption("--conformance-seconds"),
+        seed=seed,
+    )
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Give the processes of a spread run (pytest-xdist) the one seed."""
+    node.workerinput[PROPERTY] = node.config.stash[WATCH].settings.seed
+
+
+@pytest.fixture(scope="session")
+def storage_factory(request: pytest.FixtureRequest) -> Callable[[], MastraStorage]:
+    """Makes instances of the adapter under test; override it, or give ``--storage URL``.
+
+    Each call is a new, independent instance on the same database. A factory with an attribute
+    ``url``, or one that can be pickled, is also used from other processes.
+    """
+    url = request.config.getoption("--storage")
+    if url is None:
+        raise pytest.UsageError(
+            "no storage to test: give --storage URL, or define a fixture storage_factory that "
+            "returns a callable"
+        )
+    return lambda: open_storage(url)
+
+
+@pytest.fixture(scope="session")
+def conformance_gaps() -> Mapping[str, str]:
+    """What the adapter is known not to do: override it with ``{name: reason}``.
+
+    A name is that of a test (``test_…`` or ``Class::test_…``), of a capability that the backend
+    does not declare, or of a domain that the store does not have.
+    """
+    return {}
+
+
+@pytest.fixture(scope="session")
+def conformance_site(
+    request: pytest.FixtureRequest, storage_factory: Callable[[], MastraStorage]
+) -> Site:
+    """The adapter under test, for the whole run."""
+    config = request.config
+    return Site(storage_factory, config.stash[WATCH].settings, config.getoption("--storage"))
+
+
+@pytest.fixture
+def conformance_gap(
+    request: pytest.FixtureRequest, conformance_gaps: Mapping[str, str]
+) -> None:
+    """Mark a test that is a declared gap as one that must fail."""
+    item = request.node
+    key = key_of(item) or ""
+    item.stash[GAPS] = conformance_gaps
+    reason = conformance_gaps.get(key) or conformance_gaps.get(key.partition("::")[2])
+    if reason:
+        item.stash[GAP] = reason
+        item.add_marker(pytest.mark.xfail(strict=True, reason=reason), append=False)
+
+
+@pytest_asyncio.fixture(loop_scope="function")
+async def lab(request: pytest.FixtureRequest, conformance_site: Site) -> AsyncIterator[Lab]:
+    """What one test works with."""
+    made = request.node.stash[LAB] = Lab(conformance_site)
+    yield made
+    await made.close()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Say in the report of a test what the watch must know of it."""
+    report = yield
+    key = key_of(item)
+    if key is None:
+        return report
+    manifest = item.config.stash[WATCH].manifest
+    made = item.stash.get(LAB, None)
+    gaps = item.stash.get(GAPS, {})
+    gap = item.stash.get(GAP, "") or _lacking(call, report, gaps)
+    info = {
+        "key": key,
+        "genuine": genuine(key, item.function, manifest) and _untouched(item),  # type: ignore[attr-defined]
+        "gap": gap,
+        "closed": report.failed and call.when == "call" and call.excinfo is None,
+        "not_run": made.not_run_because if made is not None else "",
+        "facts": msgspec.to_builtins(made.site.facts) if made is not None else None,
+        "gaps": dict(gaps),
+    }
+    others = [entry for entry in report.user_properties if entry[0] != PROPERTY]
+    report.user_properties = [*others, (PROPERTY, info)]
+    return report
+
+
+def _lacking(
+    call: pytest.CallInfo[None], report: pytest.TestReport, gaps: Mapping[str, str]
+) -> str:
+    """The declared reason of a test that fails because a capability or a domain is not there."""
+    error = call.excinfo.value if call.excinfo is not None else None
+    if report.when != "call" or not isinstance(error, (UnsupportedError, DomainNotConfigured)):
+        return ""
+    names = [c.name for c in Capability] if isinstance(error, UnsupportedError) else list(DOMAINS)
+    for name in names:
+        if name in gaps and name in str(error):
+            report.outcome = "skipped"
+            report.wasxfail = gaps[name]
+            return gaps[name]
+    return ""
+
+
+def _untouched(item: pytest.Item) -> bool:
+    """Whether the fixtures that the suite works with are the plugin's own."""
+    known: Mapping[str, Any] = item._fixtureinfo.name2fixturedefs  # type: ignore[attr-defined]  # noqa: SLF001
+    return all(known[name][-1].func.__module__ == __name__ for name in FIXTURES if name in known)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Write the report, and fail the run where it must not count as passed."""
+    config = session.config
+    watch = config.stash[WATCH]
+    if hasattr(config, "workerinput") or not watch.active:
+        return
+    report = watch.report()
+    directory = config.getoption("--conformance-report")
+    if directory is not None:
+        report.write(Path(directory))
+    wanted = config.getoption("--conformance-require")
+    short = wanted is not None and not report.reaches(wanted)
+    if (short or report.problems) and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """A short summary; the report has the rest."""
+    watch = config.stash[WATCH]
+    if watch.active and not hasattr(config, "workerinput"):
+        report = watch.report()
+        terminalreporter.section("Mastra conformance")
+        bad = report.level in {"none", "INCOMPLETE"} or bool(report.problems)
+        for line in report.summary():
+            terminalreporter.write_line(line, red=bad)
