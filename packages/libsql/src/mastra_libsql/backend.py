@@ -133,6 +133,7 @@ class _LibSQL(SqlBackend):
     """What files and servers have in common: binary JSON, errors that only their text tells apart."""
 
     name: ClassVar[str] = "libSQL"
+    place: str
 
     def __init__(self) -> None:
         super().__init__(LibSQLDialect())
@@ -157,9 +158,11 @@ class _LibSQL(SqlBackend):
         if guard is not None:
             change = int(guard[1])
             return self.unmet(Statement("", change=change))
+        # The name of a file or host may hold any of these words.
+        told = text.replace(self.place, "")
         if isinstance(error, (ValueError, OSError, TimeoutError)) or _foreign(error):
             for pattern, kind, advice in MESSAGES:
-                if re.search(pattern, text) or (kind is UnavailableError and not text):
+                if re.search(pattern, told) or (kind is UnavailableError and not text):
                     return kind(f"{self} could not {doing}: {advice} ({text})")
         return super()._translate(error, doing)
 
@@ -180,7 +183,7 @@ class LibSQLBackend(_LibSQL):
         self, path: str, *, encryption_key: str | None, busy_timeout: float, synchronous: str
     ) -> None:
         super().__init__()
-        self.path = path
+        self.path = self.place = path
         self._key = encryption_key
         self._patience = busy_timeout
         self._synchronous = synchronous.upper()
@@ -208,10 +211,10 @@ class LibSQLBackend(_LibSQL):
             with self._lock:
                 execute = self._open().execute
                 if len(statements) == 1 and statements[0].expect is None:
-                    return [execute(statements[0].sql, tuple(statements[0].params)).rowcount]
+                    return [self._run(execute, statements[0])]
                 execute("BEGIN IMMEDIATE")
                 try:
-                    counts = [self._run(statement) for statement in statements]
+                    counts = [self._run(execute, statement) for statement in statements]
                     execute("COMMIT")
                 except BaseException:
                     if self._connection.in_transaction:
@@ -221,9 +224,18 @@ class LibSQLBackend(_LibSQL):
 
         return await self._patiently(transaction)
 
-    def _run(self, statement: Statement) -> int:
-        count: int = self._connection.execute(statement.sql, tuple(statement.params)).rowcount
-        self.check(statement, count)
+    def _run(self, execute: Callable[..., Any], statement: Statement) -> int:
+        params = tuple(statement.params)
+        if statement.quick:
+            try:
+                if count := execute(statement.quick, params).rowcount:
+                    return int(count)
+            except ValueError as error:
+                if "constraint" not in str(error):
+                    raise
+        count = int(execute(statement.sql, params).rowcount)
+        if statement.expect is not None:
+            self.check(statement, count)
         return count
 
     async def _patiently(self, do: Callable[[], T]) -> T:
@@ -282,6 +294,7 @@ class LibSQLRemoteBackend(_LibSQL):
         if not host:
             raise ConfigurationError(f"{parts.scheme}:// needs a host, as in libsql://name.example")
         self.url = urlunsplit((scheme, host, parts.path, urlencode(query), ""))
+        self.place = host
         self._timeout = timeout
         self._clients: PerLoop[Any] = PerLoop(self._client)
 

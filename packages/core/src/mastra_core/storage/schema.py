@@ -67,6 +67,11 @@ class Table(msgspec.Struct, frozen=True, eq=False, dict=True):
         return tuple(column.name for column in self.columns)
 
     @cached_property
+    def types(self) -> tuple[ColumnType, ...]:
+        """The column types in order."""
+        return tuple(column.type for column in self.columns)
+
+    @cached_property
     def by_name(self) -> Mapping[str, Column]:
         """Each column by its name."""
         return {column.name: column for column in self.columns}
@@ -129,12 +134,14 @@ class Put(msgspec.Struct, frozen=True):
     ``replace`` overwrites the table's columns, except as ``merge`` says; columns that this version
     does not know keep their stored values. ``skip`` leaves the stored row; ``fail`` is a
     ``ConflictError``. A row refused by a ``match`` is a ``ConflictError`` for the whole write.
+    ``fresh`` says that the keys are usually new, which a backend may use or not.
     """
 
     table: Table
     rows: Sequence[Row]
     on_conflict: Literal["replace", "fail", "skip"] = "replace"
     merge: Mapping[str, Merge] = {}
+    fresh: bool = False
 
 
 class Update(msgspec.Struct, frozen=True):

@@ -23,6 +23,7 @@ from mastra_core.storage.schema import (
     Column,
     ColumnType,
     Delete,
+    Merge,
     Put,
     Query,
     Row,
@@ -40,13 +41,18 @@ Decoder: TypeAlias = Callable[[Sequence[Any]], Sequence[Any]]
 
 
 class Statement(msgspec.Struct, frozen=True):
-    """One statement of a write: its change's position, and how many rows it must affect, if any."""
+    """One statement of a write: its change's position, and how many rows it must affect, if any.
+
+    ``quick`` is a shorter text with the same parameters that does the same in the usual case, and
+    otherwise fails or affects no row: for engines in this process, where parsing is what costs.
+    """
 
     sql: str
     params: Sequence[Any] = ()
     change: int = 0
     expect: int | None = None
     table: str = ""
+    quick: str = ""
 
 
 def quoted(names: Sequence[str]) -> str:
@@ -82,7 +88,7 @@ class Dialect:
         self.prefix = prefix
         self._selected: dict[tuple[Table, tuple[str, ...]], str] = {}
         self._decoded: dict[tuple[Table, tuple[str, ...]], list[tuple[int, Decoder]]] = {}
-        self._insertions: dict[tuple[object, ...], tuple[str, str]] = {}
+        self._insertions: dict[tuple[object, ...], tuple[str, str, str | None]] = {}
 
     def name(self, table: Table) -> str:
         """The quoted name of a table."""
@@ -90,11 +96,11 @@ class Dialect:
 
     def bind(self, params: list[Any], value: Value, kind: ColumnType = "text") -> str:
         """Bind a value; the text that stands for it in the statement."""
-        if value is None:
-            params.append(None)
+        if value is None or isinstance(value, str):
+            params.append(value)
             return "?"
         encode = self.encoders.get(kind)
-        if encode is not None and not isinstance(value, str):
+        if encode is not None:
             value = encode(value)
         if isinstance(value, int) and not -INT32 <= value < INT32:
             if not -INT64 <= value < INT64:
@@ -183,7 +189,7 @@ class Dialect:
         """The driver's rows with the values of the waist."""
         decoded = self._decoded.get((table, columns))
         if decoded is None:
-            types = [table.column(name).type for name in columns or table.names]
+            types = [table.column(name).type for name in columns] if columns else table.types
             decoded = [(i, self.decoders[t]) for i, t in enumerate(types) if t in self.decoders]
             self._decoded[table, columns] = decoded
         if not rows or not decoded:
@@ -295,27 +301,47 @@ class Dialect:
         if not put.rows:
             return []
         table = put.table
-        types: list[ColumnType] = [column.type for column in table.columns]
-        head, tail = self.insertion(put)
+        head, tail, quick = self.insertion(put)
         expect = len(put.rows) if "match" in put.merge.values() else None
         params: list[Any] = []
         if len(put.rows) == 1:
-            values = [self.bind(params, v, t) for v, t in zip(put.rows[0], types, strict=True)]
-            sql = f"{head}VALUES ({', '.join(values)}){tail}"
-            return [Statement(sql, params, position, expect, table.name)]
-        picked = ", ".join([f"value->>{i}" for i in range(len(types))])
-        rows = self.encoded(types, put.rows)
+            row = zip(put.rows[0], table.types, strict=True)
+            values = [self.bind(params, value, kind) for value, kind in row]
+            short = f"{head}VALUES ({', '.join(values)})"
+            shorter = "" if quick is None else short + quick
+            return [Statement(short + tail, params, position, expect, table.name, shorter)]
+        picked = ", ".join([f"value->>{i}" for i in range(len(table.columns))])
+        rows = self.encoded(table.types, put.rows)
         sql = f"{head}SELECT {picked} FROM json_each(?) WHERE true{tail}"
         return [Statement(sql, [to_json(rows)], position, expect, table.name)]
 
-    def insertion(self, put: Put) -> tuple[str, str]:
-        """What comes before and after the values of an INSERT; the same text for every like Put."""
-        key = (put.table, put.on_conflict, *put.merge.items())
+    def insertion(self, put: Put) -> tuple[str, str, str | None]:
+        """What comes before and after the values of an INSERT, and the quick form of the latter.
+
+        It is the same text for every like Put.
+        """
+        if len(put.rows) == 1 and "coalesce" in put.merge.values():
+            put = self.settled(put)
+        key = (put.table, put.on_conflict, put.fresh, *put.merge.items())
         text = self._insertions.get(key)
         if text is None:
             head = f"INSERT INTO {self.name(put.table)} ({quoted(put.table.names)}) "
-            text = self._insertions[key] = (head, self.on_conflict(put))
+            quick = "" if put.fresh else None
+            if not put.fresh and "advance" in put.merge.values():
+                quick = self.on_conflict(put, quick=True)
+            text = self._insertions[key] = (head, self.on_conflict(put), quick)
         return text
+
+    def settled(self, put: Put) -> Put:
+        """The Put of one row with each ``coalesce`` decided: the column is kept, or replaced."""
+        row, at = put.rows[0], put.table.positions
+        merge: dict[str, Merge] = {}
+        for name, rule in put.merge.items():
+            if rule != "coalesce":
+                merge[name] = rule
+            elif row[at[name]] is None:
+                merge[name] = "keep"
+        return msgspec.structs.replace(put, merge=merge)
 
     def encoded(self, types: Sequence[ColumnType], rows: Sequence[Row]) -> list[list[Any]]:
         """Rows with the values that the database stores."""
@@ -326,8 +352,8 @@ class Dialect:
                 columns[i] = [None if value is None else encode(value) for value in columns[i]]
         return [list(row) for row in zip(*columns, strict=True)]
 
-    def on_conflict(self, put: Put) -> str:
-        """What follows the rows of an INSERT."""
+    def on_conflict(self, put: Put, *, quick: bool = False) -> str:
+        """What follows the rows of an INSERT; quickly, where time has moved on by itself."""
         table = put.table
         if put.on_conflict == "fail":
             return ""
@@ -336,11 +362,19 @@ class Dialect:
             return f" ON CONFLICT ({key}) DO NOTHING"
         kept = {name for name, rule in put.merge.items() if rule in {"keep", "match"}}
         changed = [n for n in table.names if n not in table.key and n not in kept]
-        sets = ", ".join([f'"{n}" = {self.merged(table, n, put.merge.get(n))}' for n in changed])
         stored = self.name(table)
-        matched = [n for n, rule in put.merge.items() if rule == "match"]
-        tests = " AND ".join([self.same(f'{stored}."{n}"', f'excluded."{n}"') for n in matched])
-        return f" ON CONFLICT ({key}) DO UPDATE SET {sets}" + (f" WHERE {tests}" if tests else "")
+        rules = dict(put.merge)
+        tests = [
+            self.same(f'{stored}."{n}"', f'excluded."{n}"') for n in rules if rules[n] == "match"
+        ]
+        if quick:
+            advancing = [name for name, rule in rules.items() if rule == "advance"]
+            tests += [f'{stored}."{name}" < excluded."{name}"' for name in advancing]
+            for name in advancing:
+                del rules[name]
+        sets = ", ".join([f'"{n}" = {self.merged(table, n, rules.get(n))}' for n in changed])
+        condition = f" WHERE {' AND '.join(tests)}" if tests else ""
+        return f" ON CONFLICT ({key}) DO UPDATE SET {sets}{condition}"
 
     def same(self, a: str, b: str) -> str:
         """Equal, where absent equals absent."""
@@ -364,18 +398,25 @@ class Dialect:
         table = update.table
         params: list[Any] = []
         sets: list[str] = []
+        quick_sets: list[str] = []
+        later = ""
         for name, value in update.values.items():
-            kind = table.column(name).type
+            column, kind = f'"{name}"', table.column(name).type
             if isinstance(value, Advance):
-                text = self.advance(self.bind(params, value.at, kind), f'"{name}"')
+                bound = self.bind(params, value.at, kind)
+                later = f" AND {column} < ?{len(params)}"
+                sets.append(f"{column} = {self.advance(bound, column)}")
             else:
-                text = self.bind(params, value, kind)
-            sets.append(f'"{name}" = {text}')
+                bound = self.bind(params, value, kind)
+                sets.append(f"{column} = {bound}")
+            quick_sets.append(f"{column} = {bound}")
         where = self.where(table, update.where, params)
-        sql = f"UPDATE {self.name(table)} SET {', '.join(sets)}" + (
-            f" WHERE {where}" if where else ""
+        head, tail = f"UPDATE {self.name(table)} SET ", f" WHERE {where}" if where else ""
+        sql = f"{head}{', '.join(sets)}{tail}"
+        quick = (
+            f"{head}{', '.join(quick_sets)}{tail}{later}" if later and update.expect == 1 else ""
         )
-        return Statement(sql, params, position, update.expect, table.name)
+        return Statement(sql, params, position, update.expect, table.name, quick)
 
     def delete(self, delete: Delete, position: int) -> Statement:
         """One DELETE."""

@@ -24,6 +24,7 @@ from mastra_core.storage.paging import (
 )
 from mastra_core.storage.schema import (
     Delete,
+    Merge,
     Order,
     Put,
     Query,
@@ -37,6 +38,7 @@ from mastra_core.storage.tables import MESSAGES, THREADS
 
 MESSAGE_ORDERS = {"createdAt": "createdAt"}
 PUT_ROWS = 1000
+KEPT: Final[Mapping[str, Merge]] = {"createdAt": "keep", "thread_id": "match"}
 
 
 class Include(
@@ -201,12 +203,7 @@ class Messages(Threads):
         if not rows:
             return []
         puts = [
-            Put(
-                MESSAGES,
-                rows[i : i + PUT_ROWS],
-                "replace",
-                {"createdAt": "keep", "thread_id": "match"},
-            )
+            Put(MESSAGES, rows[i : i + PUT_ROWS], "replace", KEPT, fresh=True)
             for i in range(0, len(rows), PUT_ROWS)
         ]
         try:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from mastra_core.clock import MILLISECOND, now
+from mastra_core.clock import MILLISECOND, now, stamp
 from mastra_core.errors import ConflictError, NotFoundError
 from mastra_core.records import Thread, ThreadPage
 from mastra_core.storage.codec import Codec, check_id
@@ -167,7 +167,7 @@ def _owned(thread_id: str, resource_id: str | None) -> tuple[Where, ...]:
 
 def touches(threads: Sequence[tuple[str, str]]) -> list[Update]:
     """Changes that move the threads' times on, and fail unless each exists for its resource."""
-    at = Advance(now())
+    at = Advance(stamp())
     return [
         Update(THREADS, _owned(thread_id, resource_id), {"updatedAt": at}, expect=1)
         for thread_id, resource_id in threads

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Final, cast
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from mastra_core.clock import milliseconds, now
+from mastra_core.clock import milliseconds, stamp
 from mastra_core.errors import InvalidArgumentError, NotFoundError
 from mastra_core.records import Json, JsonObject, WorkflowRun, WorkflowRunPage
 from mastra_core.storage.backend import Backend, Capability
@@ -117,7 +117,7 @@ class WorkflowsStorage(StorageDomain):
         """
         if not isinstance(snapshot, Mapping):
             raise InvalidArgumentError(f"snapshot must be a mapping, not {type(snapshot).__name__}")
-        at = now()
+        at = stamp()
         row: Row = (
             check_id(workflow_name, "workflow_name"),
             check_id(run_id, "run_id"),
@@ -274,7 +274,7 @@ class WorkflowsStorage(StorageDomain):
                 return None
             changed = change(decoded_snapshot(cast("str | None", text)))
             if changed is not None:
-                new, at = to_json(changed, "snapshot"), now()
+                new, at = to_json(changed, "snapshot"), stamp()
                 read = (*key, Where("updatedAt", "eq", version))
                 values: Mapping[str, Value | Advance] = {"snapshot": new, "updatedAt": Advance(at)}
                 row = (workflow_name, run_id, resource_id, new, at, at)
