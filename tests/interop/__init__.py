@@ -1,0 +1,1 @@
+"""The TypeScript framework's own libSQL store and ours, on one database file."""

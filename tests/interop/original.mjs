@@ -1,0 +1,62 @@
+// The original's libSQL store behind standard input and output: JSON lines, one request each.
+//
+// Request: {"id": 1, "url": "file:/x.db", "domain": "memory", "method": "getThreadById",
+//           "args": [{"threadId": "t"}]}
+// Answer:  {"id": 1, "result": …}  or  {"id": 1, "error": {"id", "message"}}
+//
+// A request without a domain goes to the store itself ("init", "close"). Requests run side by side,
+// so answers may come in another order. What JSON has no word for travels tagged: a Date, both
+// ways, as {"$date": ISO text}; bytes, outwards only, as {"$bytes": hexadecimal text}. Properties
+// that are undefined are left out.
+
+import { createInterface } from 'node:readline';
+import { LibSQLStore } from '@mastra/libsql';
+
+// Standard output belongs to the answers.
+for (const level of ['debug', 'info', 'log', 'warn']) console[level] = console.error;
+
+const stores = new Map();
+
+function storeAt(url) {
+  if (!stores.has(url)) stores.set(url, new LibSQLStore({ id: 'original', url }));
+  return stores.get(url);
+}
+
+function revive(_key, value) {
+  const tagged = value !== null && typeof value === 'object' && typeof value.$date === 'string';
+  return tagged ? new Date(value.$date) : value;
+}
+
+// The argument is what toJSON made of a Date already; the Date itself is still in its place.
+function tag(key, value) {
+  const held = this[key];
+  if (held instanceof Date) {
+    return { $date: Number.isNaN(held.getTime()) ? null : held.toISOString() };
+  }
+  if (held instanceof ArrayBuffer) return { $bytes: Buffer.from(held).toString('hex') };
+  if (typeof held === 'bigint') return Number(held);
+  return value;
+}
+
+async function answer({ url, domain, method, args }) {
+  const store = storeAt(url);
+  if (domain) return (await store.getStore(domain))[method](...args);
+  if (method === 'close') stores.delete(url);
+  return store[method](...args);
+}
+
+function send(message) {
+  process.stdout.write(JSON.stringify(message, tag) + '\n');
+}
+
+const requests = createInterface({ input: process.stdin, crlfDelay: Infinity });
+requests.on('line', async line => {
+  const request = JSON.parse(line, revive);
+  try {
+    send({ id: request.id, result: await answer(request) });
+  } catch (error) {
+    send({ id: request.id, error: { id: error.id, message: error.message } });
+  }
+});
+// An open store would keep the process alive after its last request.
+requests.on('close', () => process.exit(0));
