@@ -238,8 +238,9 @@ class Codec(Generic[R]):
         # than building a dictionary of arguments.
         arguments = ", ".join(self.names)
         call = ", ".join(f"{name}={name}" for name in self.names)
-        text = f"lambda {arguments}: record({call})"
-        self._build: Callable[..., R] = eval(text, {"record": record})  # noqa: S307
+        text = f"lambda columns: [record({call}) for {arguments} in zip(*columns)]"
+        self._build: Callable[[Sequence[Sequence[Any]]], list[R]]
+        self._build = eval(text, {"record": record})  # noqa: S307
 
     def row(self, record: R) -> Row:
         """The full row of a record; what cannot be stored is an ``InvalidArgumentError``."""
@@ -266,7 +267,7 @@ class Codec(Generic[R]):
         columns: list[Sequence[Any]] = list(zip(*rows, strict=True))
         for i, decode, quick in self._decoders:
             columns[i] = _decoded(columns[i], decode, quick)
-        return list(map(self._build, *columns))
+        return self._build(columns)
 
     def record(self, rows: Sequence[Row]) -> R | None:
         """The record of the first row, or ``None`` where there is no row."""

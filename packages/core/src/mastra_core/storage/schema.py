@@ -7,6 +7,7 @@ millisecond precision, booleans as ``bool``; ``None`` is the absent value.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
@@ -164,6 +165,7 @@ class Delete(msgspec.Struct, frozen=True):
 Change: TypeAlias = Put | Update | Delete
 
 
+@functools.lru_cache(maxsize=1024)
 def complete(table: Table, order: Order) -> Order:
     """The order followed by the key columns it lacks, in the direction of its last column."""
     direction: Direction = order[-1][1] if order else "asc"

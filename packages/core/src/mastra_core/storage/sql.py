@@ -24,6 +24,7 @@ from mastra_core.storage.schema import (
     ColumnType,
     Delete,
     Merge,
+    Order,
     Put,
     Query,
     Row,
@@ -87,6 +88,7 @@ class Dialect:
     def __init__(self, prefix: str = "") -> None:
         self.prefix = prefix
         self._selected: dict[tuple[Table, tuple[str, ...]], str] = {}
+        self._orders: dict[tuple[Table, Order], str] = {}
         self._decoded: dict[tuple[Table, tuple[str, ...]], list[tuple[int, Decoder]]] = {}
         self._insertions: dict[tuple[object, ...], tuple[str, str, str | None]] = {}
 
@@ -118,12 +120,11 @@ class Dialect:
         if query.after is not None:
             beyond = self.beyond(table, query, params)
             where = f"{where} AND {beyond}" if where else beyond
-        order = ", ".join([self.ordering(table, n, d) for n, d in query.order])
         sql = f"SELECT {self.selected(table, query.columns)} FROM {self.name(table)}"
         if where:
             sql += f" WHERE {where}"
-        if order:
-            sql += f" ORDER BY {order}"
+        if query.order:
+            sql += self.ordered(table, query.order)
         return Statement(sql + self.limited(query, params), params)
 
     def limited(self, query: Query, params: list[Any]) -> str:
@@ -147,6 +148,14 @@ class Dialect:
     def term(self, column: Column) -> str:
         """One column of the select list."""
         return f'"{column.name}"'
+
+    def ordered(self, table: Table, order: Order) -> str:
+        """The ORDER BY of an order."""
+        text = self._orders.get((table, order))
+        if text is None:
+            terms = [self.ordering(table, name, direction) for name, direction in order]
+            text = self._orders[table, order] = f" ORDER BY {', '.join(terms)}"
+        return text
 
     def ordering(self, table: Table, name: str, direction: str) -> str:
         """One term of ORDER BY; absent values count as the greatest."""
