@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import builtins
+import itertools
 import sys
 from datetime import UTC, datetime, timedelta
 
@@ -26,10 +27,11 @@ from mastra_core.storage.domains.item_identity import ItemIdentityConflictError,
 from mastra_core.storage.domains.item_schemas import ItemSchemaError, SchemaUpdateError
 from mastra_core.storage.inmemory import InMemoryBackend
 from mastra_core.storage.schema import Query, Update, Where
-from mastra_core.storage.tables import DATASET_ITEMS, DATASETS
+from mastra_core.storage.tables import DATASET_ITEMS, DATASET_VERSIONS, DATASETS
 
 pytestmark = pytest.mark.asyncio
 
+T0 = datetime(2026, 1, 1, tzinfo=UTC)
 JSON_VALUES = [
     None,
     False,
@@ -62,6 +64,36 @@ class Yielding(InMemoryBackend):
     async def _write(self, changes):
         await asyncio.sleep(0)
         return await super()._write(changes)
+
+
+class Interrupted(InMemoryBackend):
+    """Runs something else, once, before the operation with this number."""
+
+    def __init__(self):
+        super().__init__()
+        self.left = -1
+        self.interruption = None
+
+    async def _interrupt(self):
+        self.left -= 1
+        if self.left == -1:
+            await self.interruption()
+
+    async def _find(self, table, query):
+        await self._interrupt()
+        return await super()._find(table, query)
+
+    async def _write(self, changes):
+        await self._interrupt()
+        return await super()._write(changes)
+
+    async def run(self, number, task, interruption):
+        """Both, the second one before the first one's operation of this number."""
+        self.left, self.interruption = number, interruption
+        outcome = (await asyncio.gather(task(), return_exceptions=True))[0]
+        interrupted = self.left < 0
+        self.left = -1
+        return interrupted, outcome
 
 
 @pytest.fixture
@@ -166,6 +198,17 @@ async def test_what_cannot_be_a_dataset_is_refused(datasets, arguments):
     with pytest.raises(InvalidArgumentError):
         await datasets.create_dataset("n", **arguments)
     assert (await datasets.list_datasets()).datasets == []
+
+
+async def test_what_a_schema_refers_to_is_not_fetched(datasets, tmp_path):
+    path = tmp_path / "schema.json"
+    path.write_text('{"type": "string"}')
+    with pytest.raises(InvalidArgumentError, match="is not fetched"):
+        await datasets.create_dataset("n", input_schema={"$ref": path.as_uri()})
+    local = {"$ref": "#/$defs/text", "$defs": {"text": {"type": "string"}}}
+    await datasets.create_dataset("n", dataset_id="d", input_schema=local)
+    with pytest.raises(ItemSchemaError):
+        await datasets.add_item("d", input=1)
 
 
 async def test_updating_sets_what_is_given_and_none_clears(datasets):
@@ -383,20 +426,22 @@ async def test_concurrent_changes_lose_nothing_and_use_each_version_once():
     assert len(await inputs(datasets, "d", version=18)) == 9
 
 
-async def test_adding_to_a_dataset_that_is_being_deleted_leaves_nothing_behind():
-    backend = Yielding()
-    datasets = DatasetsStorage(backend)
-    for round_ in range(6):
+async def test_nothing_is_left_behind_of_a_dataset_deleted_while_it_changes():
+    for number in itertools.count():
+        backend = Interrupted()
+        datasets = DatasetsStorage(backend)
         await datasets.create_dataset("n", dataset_id="d")
-        waits = [asyncio.sleep(0) for _ in range(round_)]
-
-        async def delete(waits=waits):
-            for wait in waits:
-                await wait
-            await datasets.delete_dataset("d")
-
-        await asyncio.gather(datasets.add_item("d", input=1), delete(), return_exceptions=True)
+        interrupted, outcome = await backend.run(
+            number,
+            lambda datasets=datasets: datasets.add_item("d", input=1),
+            lambda datasets=datasets: datasets.delete_dataset("d"),
+        )
+        if not interrupted:
+            break
+        assert isinstance(outcome, NotFoundError)
         assert await backend.count(DATASET_ITEMS) == 0
+        assert await backend.count(DATASET_VERSIONS) == 0
+    assert number >= 2
 
 
 @pytest.mark.parametrize("value", JSON_VALUES, ids=repr)
@@ -488,6 +533,19 @@ async def test_versions_are_read_in_bounded_pages(datasets):
     assert await inputs(datasets, "d", search="1", per_page=False) == [
         i for i in left if "1" in str(i)
     ]
+
+
+async def test_many_items_at_a_version_come_in_one_order(datasets):
+    await datasets.create_dataset("n", dataset_id="d")
+    made = await datasets.batch_insert_items("d", items=[{"input": i} for i in range(2500)])
+    gone = [item.id for item in made if item.input % 7 == 0 or 500 < item.input < 1800]
+    await datasets.batch_delete_items("d", item_ids=gone)
+    items = await datasets.get_items_by_version("d", version=1)
+    assert [item.input for item in items] == list(range(2499, -1, -1))
+    assert await inputs(datasets, "d", version=1, per_page=False) == list(range(2500))
+    page = await datasets.list_items("d", version=1, search="7", per_page=5, page=50)
+    found = [i for i in range(2499, -1, -1) if "7" in str(i)]
+    assert ([item.input for item in page.items], page.total) == (found[250:255], len(found))
 
 
 async def test_search_looks_into_input_and_ground_truth(datasets):
@@ -665,21 +723,29 @@ async def test_a_new_schema_must_accept_the_items(datasets):
     await datasets.add_item("d", input=5)
 
 
-async def test_an_item_added_while_the_schema_changes_fits_one_way_or_the_other():
-    for waits in range(6):
-        datasets = DatasetsStorage(Yielding())
+@pytest.mark.parametrize("first", ["add", "change"])
+async def test_items_fit_the_schema_whatever_comes_in_between(first):
+    for number in itertools.count():
+        backend = Interrupted()
+        datasets = DatasetsStorage(backend)
         await datasets.create_dataset("n", dataset_id="d")
+        outcomes = []
 
-        async def change(datasets=datasets, waits=waits):
-            for _ in range(waits):
-                await asyncio.sleep(0)
+        async def add(datasets=datasets):
+            await datasets.add_item("d", input=1)
+
+        async def change(datasets=datasets):
             await datasets.update_dataset("d", input_schema={"type": "string"})
 
-        added, changed = await asyncio.gather(
-            datasets.add_item("d", input=1), change(), return_exceptions=True
-        )
-        failed = [isinstance(outcome, InvalidArgumentError) for outcome in (added, changed)]
-        assert sorted(failed) == [False, True]
+        async def second(task=change if first == "add" else add, outcomes=outcomes):
+            outcomes += await asyncio.gather(task(), return_exceptions=True)
+
+        interrupted, outcome = await backend.run(number, add if first == "add" else change, second)
+        if not interrupted:
+            break
+        refused = [isinstance(o, InvalidArgumentError) for o in (outcome, *outcomes)]
+        assert sorted(refused) == [False, True]
+    assert number >= 2
 
 
 async def test_a_schema_without_the_package_says_what_to_install(datasets, monkeypatch):
@@ -765,36 +831,41 @@ async def test_purging_erases_the_content_everywhere(backend, datasets):
     assert await datasets.get_item_by_id(item.id) is None
 
 
-async def test_nothing_that_was_read_before_a_purge_is_written_after_it():
-    for waits in range(8):
-        datasets = DatasetsStorage(Yielding())
-        experiments = ExperimentsStorage(datasets.backend)
+@pytest.mark.parametrize("what", ["update", "delete", "delete many", "upsert", "add", "replace"])
+@pytest.mark.parametrize("purge_first", [False, True])
+async def test_nothing_that_was_read_before_a_purge_is_written_after_it(what, purge_first):
+    for number in itertools.count():
+        backend = Interrupted()
+        datasets, experiments = DatasetsStorage(backend), ExperimentsStorage(backend)
         await datasets.create_dataset("n", dataset_id="d")
+        await experiments.create_experiment(experiment_id="e", dataset_id="d")
         item = await datasets.add_item("d", input="secret")
-        experiment = await experiments.create_experiment(dataset_id="d")
+        result = {"item_id": item.id, "input": "secret", "started_at": T0, "completed_at": T0}
+        if what == "replace":
+            await experiments.upsert_experiment_result("e", **result)
+        calls = {
+            "update": lambda d=datasets, i=item: d.update_item(i.id, dataset_id="d", metadata={}),
+            "delete": lambda d=datasets, i=item: d.delete_item(i.id, dataset_id="d"),
+            "delete many": lambda d=datasets, i=item: d.batch_delete_items("d", item_ids=[i.id]),
+            "upsert": lambda e=experiments, r=result: e.upsert_experiment_result("e", **r),
+            "add": lambda e=experiments, r=result: e.add_experiment_result("e", **r),
+            "replace": lambda e=experiments, r=result: e.upsert_experiment_result("e", **r),
+        }
 
-        async def purge(datasets=datasets, item=item, waits=waits):
-            for _ in range(waits):
-                await asyncio.sleep(0)
+        async def purge(datasets=datasets, item=item):
             await datasets.purge_item(item.id, dataset_id="d")
 
-        await asyncio.gather(
-            datasets.delete_item(item.id, dataset_id="d"),
-            datasets.update_item(item.id, dataset_id="d", metadata={"k": "secret"}),
-            experiments.upsert_experiment_result(
-                experiment.id,
-                item_id=item.id,
-                input="secret",
-                started_at=now(),
-                completed_at=now(),
-            ),
-            purge(),
-            return_exceptions=True,
-        )
+        first, second = (purge, calls[what]) if purge_first else (calls[what], purge)
+        interrupted, _ = await backend.run(number, first, second)
+        if not interrupted:
+            break
         rows = await datasets.get_item_history(item.id)
+        assert len(rows) >= 1
         assert [row for row in rows if b"secret" in msgspec.json.encode(row)] == []
-        page = await experiments.list_experiment_results(experiment.id)
-        assert [r for r in page.results if b"secret" in msgspec.json.encode(r)] == []
+        results = (await experiments.list_experiment_results("e")).results
+        assert len(results) == (what in {"upsert", "add", "replace"})
+        assert [r for r in results if b"secret" in msgspec.json.encode(r)] == []
+    assert number >= 3
 
 
 async def test_recording_a_version_twice_is_one_version(datasets):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from datetime import UTC, datetime, timedelta, timezone
 
 import msgspec
@@ -15,7 +16,7 @@ from mastra_core.storage.domains.datasets import DatasetsStorage
 from mastra_core.storage.domains.experiments import ExperimentsStorage
 from mastra_core.storage.inmemory import InMemoryBackend
 from mastra_core.storage.schema import Put, Update, Where
-from mastra_core.storage.tables import EXPERIMENT_RESULTS, EXPERIMENTS
+from mastra_core.storage.tables import EXPERIMENT_RESULTS
 
 pytestmark = pytest.mark.asyncio
 
@@ -35,6 +36,36 @@ class Yielding(InMemoryBackend):
     async def _write(self, changes):
         await asyncio.sleep(0)
         return await super()._write(changes)
+
+
+class Interrupted(InMemoryBackend):
+    """Runs something else, once, before the operation with this number."""
+
+    def __init__(self):
+        super().__init__()
+        self.left = -1
+        self.interruption = None
+
+    async def _interrupt(self):
+        self.left -= 1
+        if self.left == -1:
+            await self.interruption()
+
+    async def _find(self, table, query):
+        await self._interrupt()
+        return await super()._find(table, query)
+
+    async def _write(self, changes):
+        await self._interrupt()
+        return await super()._write(changes)
+
+    async def run(self, number, task, interruption):
+        """Both, the second one before the first one's operation of this number."""
+        self.left, self.interruption = number, interruption
+        outcome = (await asyncio.gather(task(), return_exceptions=True))[0]
+        interrupted = self.left < 0
+        self.left = -1
+        return interrupted, outcome
 
 
 @pytest.fixture
@@ -329,21 +360,40 @@ async def test_concurrent_upserts_of_one_attempt_make_one_result():
 
 
 async def test_a_comment_written_meanwhile_is_kept():
-    experiments = ExperimentsStorage(Yielding())
-    await experiments.create_experiment(experiment_id="e")
-    for waits in range(6):
+    for number in itertools.count():
+        experiments = ExperimentsStorage(Interrupted())
+        await experiments.create_experiment(experiment_id="e")
         made = await experiments.upsert_experiment_result("e", item_id="i", input=0, **TIMES)
-
-        async def comment(waits=waits, result_id=made.id):
-            for _ in range(waits):
-                await asyncio.sleep(0)
-            await experiments.update_experiment_result(result_id, comment=f"c{waits}")
-
-        await asyncio.gather(
-            experiments.upsert_experiment_result("e", item_id="i", input=waits, **TIMES), comment()
+        interrupted, _ = await experiments.backend.run(
+            number,
+            lambda e=experiments: e.upsert_experiment_result("e", item_id="i", input=1, **TIMES),
+            lambda e=experiments, r=made.id: e.update_experiment_result(r, comment="c"),
         )
+        if not interrupted:
+            break
         stored = await experiments.get_experiment_result_by_id(made.id)
-        assert (stored.comment, stored.input) == (f"c{waits}", waits)
+        assert (stored.comment, stored.input) == ("c", 1)
+    assert number >= 2
+
+
+@pytest.mark.parametrize("names", [(None, None), ("r", None), (None, "r"), ("r", "s")])
+async def test_one_of_two_additions_wins_whatever_comes_in_between(names):
+    for number in itertools.count():
+        experiments = ExperimentsStorage(Interrupted())
+        await experiments.create_experiment(experiment_id="e")
+        one, two = (
+            lambda e=experiments, name=name: e.add_experiment_result(
+                "e", item_id="i", input=1, result_id=name, **TIMES
+            )
+            for name in names
+        )
+        interrupted, outcome = await experiments.backend.run(number, one, two)
+        if not interrupted:
+            break
+        assert isinstance(outcome, ConflictError)
+        assert "has a result for attempt 0" in str(outcome)
+        assert (await experiments.list_experiment_results("e")).total == 1
+    assert number >= 2
 
 
 async def test_a_result_needs_its_experiment(experiments):
@@ -357,23 +407,20 @@ async def test_a_result_needs_its_experiment(experiments):
         await experiments.update_experiment("x", status="running")
 
 
-async def test_adding_to_an_experiment_that_is_being_deleted_leaves_nothing_behind():
-    for waits in range(6):
-        experiments = ExperimentsStorage(Yielding())
+async def test_nothing_is_left_behind_of_an_experiment_deleted_while_it_gets_results():
+    for number in itertools.count():
+        experiments = ExperimentsStorage(Interrupted())
         await experiments.create_experiment(experiment_id="e")
-
-        async def delete(experiments=experiments, waits=waits):
-            for _ in range(waits):
-                await asyncio.sleep(0)
-            await experiments.delete_experiment("e")
-
-        await asyncio.gather(
-            experiments.add_experiment_result("e", item_id="i", input=1, **TIMES),
-            delete(),
-            return_exceptions=True,
+        interrupted, outcome = await experiments.backend.run(
+            number,
+            lambda e=experiments: e.add_experiment_result("e", item_id="i", input=1, **TIMES),
+            lambda e=experiments: e.delete_experiment("e"),
         )
-        assert await experiments.backend.count(EXPERIMENTS) == 0
+        if not interrupted:
+            break
+        assert isinstance(outcome, NotFoundError)
         assert await experiments.backend.count(EXPERIMENT_RESULTS) == 0
+    assert number >= 2
 
 
 @pytest.mark.parametrize(

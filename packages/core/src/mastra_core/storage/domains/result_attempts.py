@@ -113,9 +113,11 @@ class ResultAttempts(StorageDomain):
         self, stored: ExperimentResult, result: ExperimentResult, guards: Sequence[Change]
     ) -> ExperimentResult:
         """The result in the place of the stored one, whose id, time and comment stay."""
-        kept: dict[str, Any] = {"id": stored.id, "created_at": stored.created_at}
-        if not purged(result.metadata):
-            kept["comment"] = stored.comment
+        kept: dict[str, Any] = {
+            "id": stored.id,
+            "created_at": stored.created_at,
+            "comment": stored.comment,
+        }
         result = msgspec.structs.replace(result, **kept)
         fields = msgspec.structs.asdict(result)
         values = RESULT.values({name: fields[name] for name in fields if name not in kept})
