@@ -43,25 +43,26 @@ def serving(
     health: Callable[[int], bool],
     folder: Path,
     *,
+    port: int | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> Iterator[int]:
-    """The port of a server whose command line is made for a free port.
+    """The port of a server whose command line is made for a free port (or for the given one).
 
     Another process may take the port in between; the server then ends at once and gets a new one.
     """
     log = folder / "server.log"
     for attempt in range(1, ATTEMPTS + 1):
-        port = free_port()
-        process = _spawn(command(port), log, environment)
+        taken = port or free_port()
+        process = _spawn(command(taken), log, environment)
         try:
-            if _healthy(process, lambda port=port: health(port)):
-                yield port
+            if _healthy(process, lambda taken=taken: health(taken)):
+                yield taken
                 return
         finally:
             _stop(process)
         if attempt == ATTEMPTS:
             said = log.read_text(errors="replace")[-2000:]
-            raise UnavailableError(f"{command(port)[0]} did not start: {said}")
+            raise UnavailableError(f"{command(taken)[0]} did not start: {said}")
 
 
 def _spawn(

