@@ -57,7 +57,7 @@ class Message(Record, frozen=True, kw_only=True):
     @property
     def text(self) -> str:
         """All text parts, joined by line ends."""
-        texts = [part["text"] for part in self.parts if part.get("type") == "text"]
+        texts = [str(part.get("text") or "") for part in self.parts if part.get("type") == "text"]
         return "\n".join(texts) if texts else str(self.content.get("content") or "")
 
 
