@@ -22,9 +22,6 @@ pytestmark = pytest.mark.asyncio
 UNSEEN_STATE = pytest.mark.xfail(
     reason="a run is compared by updatedAt, which updateWorkflowState of the original leaves alone"
 )
-UNSEEN_PURGE = pytest.mark.xfail(
-    reason="an item is compared by updatedAt, which purgeItem of the original leaves alone"
-)
 
 ROUNDS = 20
 
@@ -189,7 +186,6 @@ async def test_a_dataset_changed_between_our_read_and_write_keeps_the_change(
     assert (stored["name"], stored["tags"]) == ("ours", ["theirs"])
 
 
-@UNSEEN_PURGE
 async def test_an_item_purged_between_our_read_and_write_stays_purged(ours, theirs, meanwhile):
     # The original leaves all times as they are: only the item's metadata tell.
     await datasets.create_theirs(theirs)
@@ -202,7 +198,6 @@ async def test_an_item_purged_between_our_read_and_write_stays_purged(ours, thei
     assert [row["input"] for row in history] == [None]
 
 
-@UNSEEN_PURGE
 async def test_an_item_purged_before_its_deletion_is_written_stays_purged(ours, theirs, meanwhile):
     await datasets.create_theirs(theirs)
     first = (await datasets.add_theirs(theirs))["id"]
@@ -215,7 +210,6 @@ async def test_an_item_purged_before_its_deletion_is_written_stays_purged(ours, 
     assert [row["isDeleted"] for row in history] == [True, False]
 
 
-@UNSEEN_PURGE
 async def test_a_result_of_an_item_purged_meanwhile_is_erased(ours, theirs, meanwhile):
     await datasets.create_theirs(theirs)
     item = (await datasets.add_theirs(theirs))["id"]

@@ -18,6 +18,7 @@ from mastra_core.storage.domains.item_identity import (
     PAYLOAD,
     ItemIdentityConflictError,
     NewDatasetItem,
+    not_purged,
     purged,
     resolve,
     version_of,
@@ -168,7 +169,8 @@ class DatasetItems(DatasetHistory):
             del payload["external_id"]
             changed = _next(stored, version, **payload)
             (changed,) = ITEM.records([ITEM.row(changed)])
-            return changed, [_closed(dataset_id, (item_id,), version), *_puts([changed])]
+            closed = _closed(dataset_id, (item_id,), version)
+            return changed, [not_purged((item_id,)), closed, *_puts([changed])]
 
         owner = tenant(organization_id, project_id)
         return _settled(await self._versioned(dataset_id, owner, plan))
@@ -223,7 +225,9 @@ class DatasetItems(DatasetHistory):
                 return None, []
             gone = [_next(item, version, is_deleted=True) for item in items]
             closed = _closed(dataset_id, tuple([item.id for item in items]), version)
-            return None, [closed, *_puts(gone)]
+            full = tuple([item.id for item in items if not purged(item.metadata)])
+            guards: list[Change] = [not_purged(full)] if full else []
+            return None, [*guards, closed, *_puts(gone)]
 
         await self._versioned(dataset_id, owner, plan)
 

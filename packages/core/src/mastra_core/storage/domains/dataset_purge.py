@@ -9,8 +9,8 @@ from mastra_core.storage.codec import check_id, to_json
 from mastra_core.storage.domains.dataset_items import DatasetItems
 from mastra_core.storage.domains.item_identity import PURGED
 from mastra_core.storage.paging import tenant
-from mastra_core.storage.schema import Advance, Query, Update, Where
-from mastra_core.storage.tables import DATASET_ITEMS, DATASETS, EXPERIMENT_RESULTS, EXPERIMENTS
+from mastra_core.storage.schema import Query, Update, Where
+from mastra_core.storage.tables import DATASET_ITEMS, EXPERIMENT_RESULTS, EXPERIMENTS
 
 OF_ITEM: Final = (
     "groundTruth",
@@ -49,15 +49,10 @@ class DatasetPurge(DatasetItems):
             return
         if not await self.backend.find(DATASET_ITEMS, Query(where=of_item, limit=1)):
             return
-        at = now()
-        erased = {"input": "null", "metadata": to_json({PURGED: True, "purgedAt": iso(at)})}
-        later = {"updatedAt": Advance(at)}
+        erased = {"input": "null", "metadata": to_json({PURGED: True, "purgedAt": iso(now())})}
         known = await self._experiments_with(item_id, dataset_id)
-        # Who is about to write what was read before (a next version, a deletion, a result) depends
-        # on one of these two times, and will have to read again.
         await self.backend.write(
-            Update(DATASET_ITEMS, of_item, {**dict.fromkeys(OF_ITEM), **erased, **later}),
-            Update(DATASETS, (Where("id", "eq", dataset_id),), later),
+            Update(DATASET_ITEMS, of_item, {**dict.fromkeys(OF_ITEM), **erased}),
             *_of_results(item_id, known, erased),
         )
         # An experiment may have got its first result with the item since they were looked for.

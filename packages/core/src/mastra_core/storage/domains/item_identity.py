@@ -16,6 +16,8 @@ from mastra_core.clock import now, uuid7
 from mastra_core.errors import ConflictError
 from mastra_core.records import Dataset, DatasetItem, JsonObject
 from mastra_core.storage.matching import same
+from mastra_core.storage.schema import Update, Where
+from mastra_core.storage.tables import DATASET_ITEMS
 
 PAYLOAD: Final = (
     "input",
@@ -79,6 +81,15 @@ class Resolved(msgspec.Struct, frozen=True):
 def purged(metadata: JsonObject | None) -> bool:
     """Whether these are the metadata of something that was purged."""
     return metadata is not None and metadata.get(PURGED) is True
+
+
+def not_purged(ids: tuple[str, ...]) -> Update:
+    """A change that changes nothing, and fails if an item was purged: for who read it before that.
+
+    A purge leaves times and versions as they are, so only the item itself tells of it.
+    """
+    gone = (Where("id", "in", ids), Where("metadata", "eq", True, (PURGED,)))  # noqa: FBT003
+    return Update(DATASET_ITEMS, gone, {"unmockedToolPolicy": None}, expect=0)
 
 
 def version_of(item: NewDatasetItem, dataset: Dataset, version: int) -> DatasetItem:

@@ -13,7 +13,7 @@ from mastra_core.records import DatasetItem, Experiment, ExperimentResult
 from mastra_core.storage.codec import Codec, check_id
 from mastra_core.storage.domain import StorageDomain, until_applied
 from mastra_core.storage.domains.dataset_versions import ITEM
-from mastra_core.storage.domains.item_identity import purged
+from mastra_core.storage.domains.item_identity import not_purged, purged
 from mastra_core.storage.schema import Change, Put, Query, Update, Where
 from mastra_core.storage.tables import DATASET_ITEMS, EXPERIMENT_RESULTS, EXPERIMENTS
 
@@ -177,12 +177,6 @@ def _guards(experiment: Experiment, item: DatasetItem | None) -> list[Change]:
         Where("projectId", "eq", experiment.project_id),
     )
     guards: list[Change] = [Update(EXPERIMENTS, there, project, expect=1)]
-    if item is not None:
-        as_read = (
-            Where("id", "eq", item.id),
-            Where("datasetVersion", "eq", item.dataset_version),
-            Where("updatedAt", "eq", item.updated_at),
-        )
-        name = {"externalId": item.external_id}
-        guards.append(Update(DATASET_ITEMS, as_read, name, expect=1))
+    if item is not None and not purged(item.metadata):
+        guards.append(not_purged((item.id,)))
     return guards
