@@ -1,3 +1,3 @@
 """What all tests of this repository share: the servers that they run against."""
 
-pytest_plugins = ("tests.backends.plugin",)
+pytest_plugins = ("backends.plugin",)

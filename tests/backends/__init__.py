@@ -13,8 +13,8 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.backends import sqld
-from tests.backends.address import Address, UnavailableError
+from backends import sqld
+from backends.address import Address, UnavailableError
 
 __all__ = ["SERVERS", "Address", "Server", "UnavailableError", "start"]
 

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from tests.backends.address import UnavailableError
+from backends.address import UnavailableError
 
 HERE = Path(__file__).parent
 MODULES = HERE / "node_modules"

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.backends import Address, UnavailableError, start
+from backends import Address, UnavailableError, start
 
 
 def _running(name: str, folders: pytest.TempPathFactory) -> Iterator[Address]:

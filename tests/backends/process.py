@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.backends.address import UnavailableError
+from backends.address import UnavailableError
 
 GUARD = Path(__file__).with_name("guard.py")
 ATTEMPTS = 3

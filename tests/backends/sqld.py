@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.backends import npm
-from tests.backends.address import Address, UnavailableError
-from tests.backends.process import answers, serving
+from backends import npm
+from backends.address import Address, UnavailableError
+from backends.process import answers, serving
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.backends import SERVERS, Address, UnavailableError, process, start
+from backends import SERVERS, Address, UnavailableError, process, start
 
-ROOT = Path(__file__).parents[2]
+TESTS = Path(__file__).parents[1]
 PATIENCE = 10
 
 
@@ -42,13 +42,13 @@ def test_a_server_ends_with_the_tests_however_they_end(
 ) -> None:
     script = (
         "import sys, time, pathlib\n"
-        "from tests.backends import start\n"
+        "from backends import start\n"
         "with start('sqld-jwt', pathlib.Path(sys.argv[1])) as address:\n"
         "    print(address.url, flush=True)\n"
         "    time.sleep(60)\n"
     )
     with subprocess.Popen(
-        [sys.executable, "-c", script, tmp_path], cwd=ROOT, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", script, tmp_path], cwd=TESTS, stdout=subprocess.PIPE, text=True
     ) as tests:
         assert tests.stdout is not None
         url = tests.stdout.readline().strip()

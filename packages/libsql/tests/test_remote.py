@@ -9,8 +9,8 @@ from pathlib import Path
 import msgspec
 import pytest
 import pytest_asyncio
-from tests.backends import Address
-from tests.backends.sqld import plain
+from backends import Address
+from backends.sqld import plain
 
 from mastra_core.clock import uuid7
 from mastra_core.errors import AuthenticationError, ConflictError, NotFoundError, UnavailableError
