@@ -142,8 +142,9 @@ class _LibSQL(SqlBackend):
         super().__init__(LibSQLDialect())
 
     async def _find(self, table: Table, query: Query) -> list[Row]:
+        rows = await self._fetch(self.dialect.select(table, query))
         try:
-            return await super()._find(table, query)
+            return self.dialect.rows(table, query.columns, rows)
         except BinaryJSON:
             self.dialect = TextDialect()
             return await super()._find(table, query)
@@ -201,35 +202,43 @@ class LibSQLBackend(_LibSQL):
         return f"LibSQLBackend({self.path!r})"
 
     async def _fetch(self, statement: Statement) -> Sequence[Any]:
-        def read() -> Sequence[Any]:
-            with self._lock:
-                cursor = self._open().execute(statement.sql, tuple(statement.params))
-                rows: Sequence[Any] = cursor.fetchall()
-                return rows
-
-        rows = await self._patiently(read)
+        try:
+            rows = self._read(statement)
+        except ValueError as error:
+            rows = await self._patiently(error, lambda: self._read(statement))
         if len(rows) >= LONG_PAGE:
             # Nothing here waits for anything, so a long read would let no other task run.
             await asyncio.sleep(0)
         return rows
 
     async def _execute(self, statements: Sequence[Statement]) -> list[int]:
-        def transaction() -> list[int]:
-            with self._lock:
-                execute = self._open().execute
-                if len(statements) == 1 and statements[0].expect is None:
-                    return [self._run(execute, statements[0])]
-                execute("BEGIN IMMEDIATE")
-                try:
-                    counts = [self._run(execute, statement) for statement in statements]
-                    execute("COMMIT")
-                except BaseException:
-                    if self._connection.in_transaction:
-                        execute("ROLLBACK")
-                    raise
-                return counts
+        try:
+            return self._transact(statements)
+        except ValueError as error:
+            return await self._patiently(error, lambda: self._transact(statements))
 
-        return await self._patiently(transaction)
+    def _read(self, statement: Statement) -> Sequence[Any]:
+        with self._lock:
+            cursor = (self._connection or self._open()).execute(
+                statement.sql, tuple(statement.params)
+            )
+            rows: Sequence[Any] = cursor.fetchall()
+            return rows
+
+    def _transact(self, statements: Sequence[Statement]) -> list[int]:
+        with self._lock:
+            execute = (self._connection or self._open()).execute
+            if len(statements) == 1 and statements[0].expect is None:
+                return [self._run(execute, statements[0])]
+            execute("BEGIN IMMEDIATE")
+            try:
+                counts = [self._run(execute, statement) for statement in statements]
+                execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    execute("ROLLBACK")
+                raise
+            return counts
 
     def _run(self, execute: Callable[..., Any], statement: Statement) -> int:
         params = tuple(statement.params)
@@ -245,31 +254,27 @@ class LibSQLBackend(_LibSQL):
             self.check(statement, count)
         return count
 
-    async def _patiently(self, do: Callable[[], T]) -> T:
-        """Do it, again and again while another process has the file locked."""
-        deadline, pause = 0.0, 0.001
-        while True:
-            try:
-                return do()
-            except ValueError as error:
-                if not _busy(error):
-                    raise
-                deadline = deadline or time.monotonic() + self._patience
-                if time.monotonic() > deadline:
-                    raise
+    async def _patiently(self, error: ValueError, do: Callable[[], T]) -> T:
+        """Do what failed again and again, if it failed because another process has the lock."""
+        deadline, pause = time.monotonic() + self._patience, 0.001
+        while _busy(error) and time.monotonic() < deadline:
             await asyncio.sleep(random.uniform(pause / 2, pause))  # noqa: S311
             pause = min(pause * 1.5, 0.05)
+            try:
+                return do()
+            except ValueError as again:
+                error = again
+        raise error
 
     def _open(self) -> Any:
         """The connection, opened by the first use."""
-        if self._connection is None:
-            driver = importlib.import_module("libsql")
-            options = {} if self._key is None else {"encryption_key": self._key}
-            connection = driver.connect(self.path, isolation_level=None, timeout=0, **options)
-            for pragma in self._pragmas():
-                connection.execute(f"PRAGMA {pragma}").fetchall()
-            self._connection = connection
-        return self._connection
+        driver = importlib.import_module("libsql")
+        options = {} if self._key is None else {"encryption_key": self._key}
+        connection = driver.connect(self.path, isolation_level=None, timeout=0, **options)
+        for pragma in self._pragmas():
+            connection.execute(f"PRAGMA {pragma}").fetchall()
+        self._connection = connection
+        return connection
 
     def _pragmas(self) -> tuple[str, ...]:
         shared = ("busy_timeout = 0", "cache_size = -16000", "temp_store = MEMORY")

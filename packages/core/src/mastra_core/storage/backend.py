@@ -212,10 +212,15 @@ class Backend(ABC):
 
     def _completed(self, table: Table, query: Query) -> Query:
         """The query with a complete order, or with none where it can find one row only."""
-        pinned = {w.column for w in query.where if w.op == "eq" and not w.path}
+        order = complete(table, query.order)
+        if query.limit == 1:
+            pinned = {w.column for w in query.where if w.op == "eq" and not w.path}
+            order = () if pinned.issuperset(table.key) else order
+        if order == query.order:
+            return query
         return Query(
             where=query.where,
-            order=() if pinned.issuperset(table.key) else complete(table, query.order),
+            order=order,
             limit=query.limit,
             offset=query.offset,
             after=query.after,

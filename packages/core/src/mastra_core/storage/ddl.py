@@ -10,6 +10,7 @@ import msgspec
 from mastra_core.errors import SchemaError
 from mastra_core.storage.schema import Column, ColumnType, Table
 from mastra_core.storage.sql import Dialect, Statement, quoted
+from mastra_core.storage.tables import DATASET_ITEMS
 
 
 class Existing(msgspec.Struct, frozen=True):
@@ -34,6 +35,9 @@ class SqliteSchema:
         "float": "0",
         "boolean": "0",
     }
+
+    # The original's libSQL has no key there, and writes the same tombstone twice.
+    loose: ClassVar[frozenset[str]] = frozenset({DATASET_ITEMS.name})
 
     def __init__(self, dialect: Dialect) -> None:
         self.dialect = dialect
@@ -85,7 +89,8 @@ class SqliteSchema:
             has = existing.get(name)
             if has is None:
                 statements.append(self.create(table))
-                has = Existing(unique=frozenset({tuple(sorted(table.key))}))
+                made = () if table.name in self.loose else (tuple(sorted(table.key)),)
+                has = Existing(unique=frozenset(made))
             else:
                 self.check(table, has)
                 statements += [
@@ -93,8 +98,9 @@ class SqliteSchema:
                     for column in table.columns
                     if column.name not in has.columns
                 ]
-            if tuple(sorted(table.key)) not in has.unique:
-                statements.append(self.index(table, "key", table.key, "UNIQUE "))
+            if tuple(sorted(table.key)) not in has.unique and f"{name}_key" not in has.indexes:
+                unique = "" if table.name in self.loose else "UNIQUE "
+                statements.append(self.index(table, "key", table.key, unique))
             for index in table.indexes:
                 if self.dialect.prefix + index.name not in has.indexes:
                     statements.append(self.index(table, index.name, index.columns))
@@ -113,7 +119,7 @@ class SqliteSchema:
     def create(self, table: Table) -> str:
         """CREATE TABLE with its key."""
         columns = [self.definition(table, column) for column in table.columns]
-        if len(table.key) > 1:
+        if len(table.key) > 1 and table.name not in self.loose:
             columns.append(f"UNIQUE ({quoted(table.key)})")
         return f"CREATE TABLE IF NOT EXISTS {self.dialect.name(table)} ({', '.join(columns)})"
 

@@ -10,7 +10,7 @@ from typing import ClassVar, TypeVar
 from mastra_core.errors import ConflictError
 from mastra_core.storage.backend import Backend
 from mastra_core.storage.paging import Window
-from mastra_core.storage.schema import Order, Query, Row, Table, Where
+from mastra_core.storage.schema import Order, Query, Row, Table, Where, complete
 
 T = TypeVar("T")
 ATTEMPTS = 200
@@ -48,7 +48,7 @@ class StorageDomain:
         limit = asked.limit
         query = Query(
             where=where,
-            order=order,
+            order=complete(table, order),
             limit=None if limit is None else limit + 1,
             offset=asked.offset,
             columns=columns,

@@ -112,21 +112,31 @@ def order(
     field: str = "createdAt",
 ) -> Order:
     """One column and direction; ``allowed`` maps the original's field names to columns."""
-    chosen = options(OrderBy, given, "order_by") if given is not None else OrderBy(field=field)
-    head, *rest = (chosen.field if given is None or "field" in _keys(given) else field).split("_")
-    name = head + "".join(part.title() for part in rest)
-    if name not in allowed:
-        raise InvalidArgumentError(
-            f"Invalid orderBy field: {chosen.field}. Allowed: {', '.join(allowed)}"
-        )
-    direction = chosen.direction.lower() or default
-    if direction not in {"asc", "desc"}:
-        raise InvalidArgumentError(f"Invalid orderBy direction: {chosen.direction}")
-    return ((allowed[name], "desc" if direction == "desc" else "asc"),)
+    if given is None:
+        name, direction = field, ""
+    elif isinstance(given, OrderBy):
+        name, direction = given.field, given.direction
+    else:
+        name, direction = given.get("field", field), given.get("direction", "")
+        named = ("field" in given) + ("direction" in given)
+        if len(given) > named or not (isinstance(name, str) and isinstance(direction, str)):
+            options(OrderBy, given, "order_by")
+    return _ordered(name, direction, tuple(allowed.items()), default)
 
 
-def _keys(given: OrderBy | Mapping[str, Any]) -> frozenset[str]:
-    return frozenset({"field"}) if isinstance(given, OrderBy) else frozenset(given)
+@functools.lru_cache(maxsize=256)
+def _ordered(
+    field: str, direction: str, allowed: tuple[tuple[str, str], ...], default: Direction
+) -> Order:
+    head, *rest = field.split("_")
+    column = dict(allowed).get(head + "".join(part.title() for part in rest))
+    if column is None:
+        names = ", ".join(name for name, _ in allowed)
+        raise InvalidArgumentError(f"Invalid orderBy field: {field}. Allowed: {names}")
+    chosen = direction.lower() or default
+    if chosen not in {"asc", "desc"}:
+        raise InvalidArgumentError(f"Invalid orderBy direction: {direction}")
+    return ((column, "desc" if chosen == "desc" else "asc"),)
 
 
 def metadata_conditions(

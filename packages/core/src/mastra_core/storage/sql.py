@@ -36,6 +36,7 @@ from mastra_core.storage.schema import (
 
 INT32 = 2**31
 INT64 = 2**63
+ISO = "%Y-%m-%dT%H:%M:%fZ"
 
 
 Decoder: TypeAlias = Callable[[Sequence[Any]], Sequence[Any]]
@@ -227,10 +228,17 @@ class Dialect:
             return f"{name} IS NULL" if where.op == "eq" else f"{name} IS NOT NULL"
         bound = self.bind(params, value, column.type)
         if where.op == "eq":
-            return f"{name} = {bound}"
+            return self.equals(column, name, bound)
         if where.op == "ne":
             return self.differs(name, bound)
         return f"{name} {self.comparisons[where.op]} {bound}"
+
+    def equals(self, column: Column, name: str, bound: str) -> str:
+        """Equal to a value as it was read: foreign times and JSON may be spelt otherwise."""
+        if column.type == "timestamp":
+            other = f"substr({name}, 1, 23) || 'Z', strftime('{ISO}', {name})"
+            return f"{bound} IN ({name}, {other})"
+        return f"{name if column.type != 'json' else self.term(column)} = {bound}"
 
     def differs(self, name: str, bound: str) -> str:
         """Not equal, where absent differs from everything."""
@@ -399,7 +407,7 @@ class Dialect:
 
     def advance(self, new: str, stored: str) -> str:
         """The later of a new time and the stored one plus a millisecond."""
-        later = f"strftime('%Y-%m-%dT%H:%M:%fZ', {stored}, '+0.001 seconds')"
+        later = f"strftime('{ISO}', {stored}, '+0.001 seconds')"
         return f"max({new}, COALESCE({later}, ''))"
 
     def update(self, update: Update, position: int) -> Statement:

@@ -275,7 +275,8 @@ class WorkflowsStorage(StorageDomain):
             changed = change(decoded_snapshot(cast("str | None", text)))
             if changed is not None:
                 new, at = to_json(changed, "snapshot"), stamp()
-                read = (*key, Where("updatedAt", "eq", version))
+                # The original's updates of a state leave the time alone: the text is compared too.
+                read = (*key, Where("updatedAt", "eq", version), Where("snapshot", "eq", text))
                 values: Mapping[str, Value | Advance] = {"snapshot": new, "updatedAt": Advance(at)}
                 row = (workflow_name, run_id, resource_id, new, at, at)
                 await self.backend.write(
