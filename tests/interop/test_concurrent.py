@@ -19,10 +19,6 @@ from .test_workflows import KEY, RESULT, RUN, SNAPSHOT, THEIR_KEY
 
 pytestmark = pytest.mark.asyncio
 
-UNSEEN_STATE = pytest.mark.xfail(
-    reason="a run is compared by updatedAt, which updateWorkflowState of the original leaves alone"
-)
-
 ROUNDS = 20
 
 
@@ -122,7 +118,6 @@ async def test_a_resource_changed_between_our_read_and_write_keeps_the_change(
     assert stored["workingMemory"] == "theirs"
 
 
-@UNSEEN_STATE
 async def test_a_state_set_between_our_read_and_write_of_a_result_is_kept(ours, theirs, meanwhile):
     # The original leaves the run's updatedAt as it is: only the snapshot tells.
     await theirs.workflows.persistWorkflowSnapshot(**RUN)
@@ -152,7 +147,6 @@ async def test_a_result_stored_between_our_read_and_write_of_a_state_is_kept(
     }
 
 
-@UNSEEN_STATE
 async def test_a_run_resumed_by_the_original_first_is_not_resumed_by_us(ours, theirs, meanwhile):
     await theirs.workflows.persistWorkflowSnapshot(**RUN)
     claim = {"status": "running", "expectedStatus": "suspended"}

@@ -185,7 +185,6 @@ async def test_a_json_null_is_a_value(ours, theirs):
     assert stored.ground_truth is msgspec.UNSET
 
 
-@pytest.mark.xfail(reason="our unique index over an item's versions refuses such a file")
 async def test_an_item_deleted_twice_in_one_call_is_deleted_once(original, tmp_path):
     path = tmp_path / "fresh.db"
     theirs = original.store(path)
