@@ -7,8 +7,7 @@ module implements the hook ``mastra_adapter`` with ``@hookimpl`` and imports no 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
-from importlib.metadata import EntryPoint, entry_points
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -17,6 +16,8 @@ import pluggy
 from mastra_core.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
     from mastra_core.storage.store import MastraStorage
 
 GROUP: Final = "mastra"
@@ -72,6 +73,13 @@ class Installed(msgspec.Struct, frozen=True):
 
     adapters: Mapping[str, tuple[tuple[Adapter, str], ...]]
     broken: Mapping[str, str]
+
+
+def entry_points(group: str) -> Iterable[EntryPoint]:
+    """The entry points of a group; what reads them takes a quarter of this package's import."""
+    from importlib import metadata  # noqa: PLC0415
+
+    return metadata.entry_points(group=group)
 
 
 @functools.cache
