@@ -91,7 +91,8 @@ def test_advance_moves_a_time_on_in_the_database():
 def test_an_empty_database_gets_every_table_key_and_index():
     statements = [s.sql for s in SCHEMA.missing(TABLES, {})]
     assert sum(s.startswith("CREATE TABLE") for s in statements) == len(TABLES)
-    assert sum(s.startswith("CREATE INDEX") for s in statements) == sum(
+    # One table may hold its key twice; that key is an index and no more.
+    assert sum(s.startswith("CREATE INDEX") for s in statements) == 1 + sum(
         len(t.indexes) for t in TABLES
     )
 
@@ -108,6 +109,8 @@ def test_a_table_of_an_older_version_gets_the_columns_it_lacks():
     statements = [s.sql for s in SCHEMA.missing([DATASET_ITEMS], existing)]
     assert statements == [
         'ALTER TABLE "mastra_dataset_items" ADD COLUMN "isDeleted" INTEGER NOT NULL DEFAULT 0',
+        'CREATE INDEX IF NOT EXISTS "mastra_dataset_items_key" ON "mastra_dataset_items" '
+        '("id", "datasetVersion")',
     ]
 
 

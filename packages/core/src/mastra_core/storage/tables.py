@@ -140,7 +140,7 @@ DATASET_ITEMS = _table(
     "updatedAt timestamp!",
     primary=False,
     by_dataset_created="datasetId createdAt id datasetVersion",
-    by_dataset_current="datasetId validTo createdAt id datasetVersion",
+    by_dataset_current="datasetId validTo isDeleted createdAt id datasetVersion",
     by_external="datasetId externalId datasetVersion id",
 )
 DATASET_VERSIONS = _table(

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
-from msgspec import UNSET
-
 from mastra_core.errors import InvalidArgumentError
 from mastra_core.records import DatasetItem, DatasetItemPage
-from mastra_core.storage.codec import check_id, to_json
+from mastra_core.storage.codec import check_id, from_json, to_json
 from mastra_core.storage.domains.dataset_versions import ITEM, DatasetVersions
 from mastra_core.storage.paging import OrderBy, PerPage, Window, order, tenant, window
 from mastra_core.storage.scan import scan, sift
-from mastra_core.storage.schema import Order, Query, Row, Where, complete
+from mastra_core.storage.schema import Order, Query, Row, Value, Where, complete
 from mastra_core.storage.tables import DATASET_ITEMS
 
 ITEM_ORDERS = {"createdAt": "createdAt", "updatedAt": "updatedAt"}
@@ -188,11 +186,11 @@ async def _merged(
 
 
 def _contains(row: Row, text: str) -> bool:
-    item = ITEM.records([row])[0]
-    return any(text in _text(value).casefold() for value in (item.input, item.ground_truth))
+    return any(text in _text(row[i]).casefold() for i in SEARCHED)
 
 
-def _text(value: Any) -> str:
-    if value is None or value is UNSET:
-        return ""
-    return value if isinstance(value, str) else to_json(value)
+def _text(stored: Value) -> str:
+    value = None if stored is None else from_json(str(stored))
+    if value is None or isinstance(value, str):
+        return value or ""
+    return to_json(value)

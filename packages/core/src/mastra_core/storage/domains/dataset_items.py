@@ -169,7 +169,7 @@ class DatasetItems(DatasetHistory):
             del payload["external_id"]
             changed = _next(stored, version, **payload)
             (changed,) = ITEM.records([ITEM.row(changed)])
-            closed = _closed(dataset_id, (item_id,), version)
+            closed = _closed((item_id,), version)
             return changed, [not_purged((item_id,)), closed, *_puts([changed])]
 
         owner = tenant(organization_id, project_id)
@@ -218,13 +218,14 @@ class DatasetItems(DatasetHistory):
         self, dataset_id: str, ids: tuple[str, ...], owner: tuple[Where, ...]
     ) -> None:
         async def plan(_: Dataset, version: int) -> tuple[None, list[Change]]:
-            query = Query(where=_open(dataset_id, ids))
+            query = Query(where=_open(ids))
             rows = await self.backend.find(DATASET_ITEMS, query) if ids else []
-            items = [item for item in ITEM.records(rows) if not item.is_deleted]
+            standing = [item for item in ITEM.records(rows) if not item.is_deleted]
+            items = [item for item in standing if item.dataset_id == dataset_id]
             if not items:
                 return None, []
             gone = [_next(item, version, is_deleted=True) for item in items]
-            closed = _closed(dataset_id, tuple([item.id for item in items]), version)
+            closed = _closed(tuple([item.id for item in items]), version)
             full = tuple([item.id for item in items if not purged(item.metadata)])
             guards: list[Change] = [not_purged(full)] if full else []
             return None, [*guards, closed, *_puts(gone)]
@@ -258,14 +259,14 @@ def _next(item: DatasetItem, version: int, **fields: Any) -> DatasetItem:
     return msgspec.structs.replace(item, dataset_version=version, updated_at=at, **fields)
 
 
-def _open(dataset_id: str, ids: tuple[str, ...]) -> tuple[Where, ...]:
-    """The open rows of items: the version that stands."""
+def _open(ids: tuple[str, ...]) -> tuple[Where, ...]:
+    """The open rows of items, found by their key: the versions that stand."""
     named = Where("id", "eq", ids[0]) if len(ids) == 1 else Where("id", "in", ids)
-    return (named, Where("datasetId", "eq", dataset_id), Where("validTo", "eq", None))
+    return (named, Where("validTo", "eq", None))
 
 
-def _closed(dataset_id: str, ids: tuple[str, ...], version: int) -> Update:
-    return Update(DATASET_ITEMS, _open(dataset_id, ids), {"validTo": version})
+def _closed(ids: tuple[str, ...], version: int) -> Update:
+    return Update(DATASET_ITEMS, _open(ids), {"validTo": version})
 
 
 def _puts(items: Sequence[DatasetItem]) -> list[Change]:

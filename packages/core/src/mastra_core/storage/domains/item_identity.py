@@ -88,7 +88,8 @@ def not_purged(ids: tuple[str, ...]) -> Update:
 
     A purge leaves times and versions as they are, so only the item itself tells of it.
     """
-    gone = (Where("id", "in", ids), Where("metadata", "eq", True, (PURGED,)))  # noqa: FBT003
+    named = Where("id", "eq", ids[0]) if len(ids) == 1 else Where("id", "in", ids)
+    gone = (named, Where("metadata", "eq", True, (PURGED,)))  # noqa: FBT003
     return Update(DATASET_ITEMS, gone, {"unmockedToolPolicy": None}, expect=0)
 
 

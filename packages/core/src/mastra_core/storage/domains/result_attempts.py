@@ -9,12 +9,11 @@ import msgspec
 from msgspec import UNSET
 
 from mastra_core.errors import ConflictError, InvalidArgumentError, NotFoundError
-from mastra_core.records import DatasetItem, Experiment, ExperimentResult
-from mastra_core.storage.codec import Codec, check_id
+from mastra_core.records import Experiment, ExperimentResult, JsonObject
+from mastra_core.storage.codec import Codec, check_id, from_json, json_object
 from mastra_core.storage.domain import StorageDomain, until_applied
-from mastra_core.storage.domains.dataset_versions import ITEM
 from mastra_core.storage.domains.item_identity import not_purged, purged
-from mastra_core.storage.schema import Change, Put, Query, Update, Where
+from mastra_core.storage.schema import Change, Order, Put, Query, Update, Where
 from mastra_core.storage.tables import DATASET_ITEMS, EXPERIMENT_RESULTS, EXPERIMENTS
 
 ERASED: Final = {
@@ -74,7 +73,7 @@ class ResultAttempts(StorageDomain):
             if experiment is None:
                 raise experiment_missing(draft.experiment_id)
             item = await self._item(experiment, draft.item_id)
-            guards = _guards(experiment, item)
+            guards = _guards(experiment, draft.item_id, item)
             result = _placed(draft, experiment, item)
             stored = await self._of_attempt(result)
             if stored is None:
@@ -132,13 +131,17 @@ class ResultAttempts(StorageDomain):
                 return RESULT.record(rows)
         return None
 
-    async def _item(self, experiment: Experiment, item_id: str) -> DatasetItem | None:
-        """The first version of the item, if it is the dataset's: all are purged or none is."""
+    async def _item(self, experiment: Experiment, item_id: str) -> JsonObject | None:
+        """The metadata of the item's first version (all are purged or none), if it is there."""
         if experiment.dataset_id is None:
             return None
         where = (Where("id", "eq", item_id), Where("datasetId", "eq", experiment.dataset_id))
-        query = Query(where=where, order=(("datasetVersion", "asc"),), limit=1)
-        return ITEM.record(await self.backend.find(DATASET_ITEMS, query))
+        first: Order = (("datasetVersion", "asc"),)
+        query = Query(where=where, order=first, limit=1, columns=("metadata",))
+        rows = await self.backend.find(DATASET_ITEMS, query)
+        if not rows:
+            return None
+        return dict(json_object(from_json(str(rows[0][0])))) if rows[0][0] is not None else {}
 
 
 def _key(result: ExperimentResult) -> tuple[str, str, int | None]:
@@ -156,19 +159,19 @@ def _of_attempt(result: ExperimentResult) -> list[tuple[Where, ...]]:
 
 
 def _placed(
-    draft: ExperimentResult, experiment: Experiment, item: DatasetItem | None
+    draft: ExperimentResult, experiment: Experiment, item: JsonObject | None
 ) -> ExperimentResult:
     """The result as one of its experiment's, and without content if the item was purged."""
     fields: dict[str, Any] = {
         "organization_id": experiment.organization_id,
         "project_id": experiment.project_id,
     }
-    if item is not None and purged(item.metadata):
-        fields |= {**ERASED, "metadata": item.metadata}
+    if purged(item):
+        fields |= {**ERASED, "metadata": item}
     return msgspec.structs.replace(draft, **fields)
 
 
-def _guards(experiment: Experiment, item: DatasetItem | None) -> list[Change]:
+def _guards(experiment: Experiment, item_id: str, item: JsonObject | None) -> list[Change]:
     """Changes that change nothing, and fail if experiment or item are not as they were read."""
     project = {"projectId": experiment.project_id}
     there = (
@@ -177,6 +180,6 @@ def _guards(experiment: Experiment, item: DatasetItem | None) -> list[Change]:
         Where("projectId", "eq", experiment.project_id),
     )
     guards: list[Change] = [Update(EXPERIMENTS, there, project, expect=1)]
-    if item is not None and not purged(item.metadata):
-        guards.append(not_purged((item.id,)))
+    if item is not None and not purged(item):
+        guards.append(not_purged((item_id,)))
     return guards
