@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from mastra_core.storage.backend import Backend
 from mastra_core.storage.schema import ColumnType, Query, Row, Table, Value, Where
-from mastra_core.storage.tables import DATASET_ITEMS
+from mastra_core.storage.tables import EXPERIMENT_RESULTS
 
 NOON: Final = datetime(2024, 3, 1, 12, tzinfo=UTC)
 _DEFAULTS: Final[dict[ColumnType, Value]] = {
@@ -39,16 +39,15 @@ def row(table: Table, **values: Value) -> Row:
     )
 
 
-def item(dataset: str, id: str, version: int = 1, **values: Value) -> Row:  # noqa: A002
-    """A row of ``mastra_dataset_items``: the table with most kinds of columns, keyed by two."""
-    values = {"createdAt": NOON, "updatedAt": NOON, **values}
-    own = key(dataset, id)
-    return row(DATASET_ITEMS, id=own, datasetId=dataset, datasetVersion=version, **values)
+def result(run: str, name: str, **values: Value) -> Row:
+    """A row of ``mastra_experiment_results``: of all tables the one with most kinds of columns."""
+    values = {"createdAt": NOON, "completedAt": NOON, **values}
+    return row(EXPERIMENT_RESULTS, id=key(run, name), experimentId=run, **values)
 
 
-def key(dataset: str, name: str) -> str:
-    """The id of an item that goes by a short name in its dataset; sorts as the names do."""
-    return f"{name}!{dataset}"
+def key(run: str, name: str) -> str:
+    """The id of a result that goes by a short name in its run; sorts as the names do."""
+    return f"{name}!{run}"
 
 
 def pick(table: Table, found: Row, *names: str) -> tuple[Value, ...]:
@@ -74,16 +73,16 @@ def comparable(table: Table, found: Row, columns: tuple[str, ...] = ()) -> tuple
     )
 
 
-async def stored(backend: Backend, dataset: str, **query: Any) -> list[Row]:
-    """All items of a dataset, with short names for ids."""
-    where = (Where("datasetId", "eq", dataset), *query.pop("where", ()))
-    found = await backend.find(DATASET_ITEMS, Query(where=where, **query))
+async def stored(backend: Backend, run: str, **query: Any) -> list[Row]:
+    """All results of a run, with short names for ids."""
+    where = (Where("experimentId", "eq", run), *query.pop("where", ()))
+    found = await backend.find(EXPERIMENT_RESULTS, Query(where=where, **query))
     return named(found, query.get("columns", ()))
 
 
 def named(found: list[Row], columns: tuple[str, ...] = ()) -> list[Row]:
-    """Item rows with short names for ids."""
-    names = columns or DATASET_ITEMS.names
+    """Rows of results with short names for ids."""
+    names = columns or EXPERIMENT_RESULTS.names
     if "id" not in names:
         return found
     i = names.index("id")

@@ -3,19 +3,46 @@
 from __future__ import annotations
 
 from mastra_conformance.suite.conditions import TestConditions, TestPaths
+from mastra_conformance.suite.datasets import TestDatasets, TestItems
+from mastra_conformance.suite.experiments import TestExperiments, TestResults
+from mastra_conformance.suite.messages import TestMessageLists, TestMessages
+from mastra_conformance.suite.observability import TestSpans, TestTraceLists
 from mastra_conformance.suite.pages import TestOrder, TestPages
 from mastra_conformance.suite.promises import TestCapabilities, TestLife, TestLoops
+from mastra_conformance.suite.resources import TestClones, TestResources
+from mastra_conformance.suite.scores import TestScoreLists, TestScores
+from mastra_conformance.suite.threads import TestThreadLists, TestThreads
 from mastra_conformance.suite.waist import TestChanges, TestPuts, TestRows
+from mastra_conformance.suite.windows import TestIncluded
+from mastra_conformance.suite.workflows import TestRuns, TestSnapshots, TestSteps
 
 __all__ = [
     "TestCapabilities",
     "TestChanges",
+    "TestClones",
     "TestConditions",
+    "TestDatasets",
+    "TestExperiments",
+    "TestIncluded",
+    "TestItems",
     "TestLife",
     "TestLoops",
+    "TestMessageLists",
+    "TestMessages",
     "TestOrder",
     "TestPages",
     "TestPaths",
     "TestPuts",
+    "TestResources",
+    "TestResults",
     "TestRows",
+    "TestRuns",
+    "TestScoreLists",
+    "TestScores",
+    "TestSnapshots",
+    "TestSpans",
+    "TestSteps",
+    "TestThreadLists",
+    "TestThreads",
+    "TestTraceLists",
 ]

@@ -8,34 +8,34 @@ from typing import Any
 import pytest
 
 from mastra_conformance.lab import Lab, fresh
-from mastra_conformance.rows import at, item, key, row, stored
+from mastra_conformance.rows import at, key, result, row, stored
 from mastra_conformance.tiers import area, base
 from mastra_core.storage.schema import Operator, Put, Query, Row, Where
-from mastra_core.storage.tables import DATASET_ITEMS, MESSAGES
+from mastra_core.storage.tables import EXPERIMENT_RESULTS, MESSAGES
 
-ITEMS = DATASET_ITEMS
+RESULTS = EXPERIMENT_RESULTS
 
 
 class Shelf:
-    """The rows of one fresh dataset, and which of them meet a condition."""
+    """The rows of one fresh run, and which of them meet a condition."""
 
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
-        self.dataset = fresh("dataset")
+        self.run = fresh("run")
 
     async def put(self, **rows: dict[str, Any]) -> None:
         """Store rows, each by its id."""
-        made: list[Row] = [item(self.dataset, name, **values) for name, values in rows.items()]
-        await self.lab.backend.write(Put(ITEMS, made))
+        made: list[Row] = [result(self.run, name, **values) for name, values in rows.items()]
+        await self.lab.backend.write(Put(RESULTS, made))
 
     async def meet(self, column: str, op: Operator, value: Any, *path: str) -> str:
         """The ids of the rows that meet a condition, joined; counted as well as found."""
         if column == "id":
-            value = tuple([key(self.dataset, name) for name in value])
+            value = tuple([key(self.run, name) for name in value])
         where = Where(column, op, value, path)
-        found = await stored(self.lab.backend, self.dataset, where=(where,), columns=("id",))
-        within = (Where("datasetId", "eq", self.dataset), where)
-        assert await self.lab.backend.count(ITEMS, within) == len(found), (where, found)
+        found = await stored(self.lab.backend, self.run, where=(where,), columns=("id",))
+        within = (Where("experimentId", "eq", self.run), where)
+        assert await self.lab.backend.count(RESULTS, within) == len(found), (where, found)
         return "".join(str(name) for (name,) in found)
 
 
@@ -48,27 +48,27 @@ class TestConditions:
     async def test_equal_and_not_equal(self, lab: Lab) -> None:
         """``ne`` is true of absent values too; SQL's ``<>`` is not."""
         shelf = Shelf(lab)
-        await shelf.put(a={"externalId": "x"}, b={"externalId": "y"}, c={"externalId": None})
-        assert await shelf.meet("externalId", "eq", "x") == "a"
-        assert await shelf.meet("externalId", "ne", "x") == "bc"
+        await shelf.put(a={"comment": "x"}, b={"comment": "y"}, c={"comment": None})
+        assert await shelf.meet("comment", "eq", "x") == "a"
+        assert await shelf.meet("comment", "ne", "x") == "bc"
 
     async def test_none_is_the_absent_value(self, lab: Lab) -> None:
         """``eq`` to ``None`` is absent and ``ne`` is present; empty text is present."""
         shelf = Shelf(lab)
-        await shelf.put(a={"externalId": ""}, b={"externalId": None}, c={"externalId": "None"})
-        assert await shelf.meet("externalId", "eq", None) == "b"
-        assert await shelf.meet("externalId", "ne", None) == "ac"
-        assert await shelf.meet("externalId", "eq", "") == "a"
+        await shelf.put(a={"comment": ""}, b={"comment": None}, c={"comment": "None"})
+        assert await shelf.meet("comment", "eq", None) == "b"
+        assert await shelf.meet("comment", "ne", None) == "ac"
+        assert await shelf.meet("comment", "eq", "") == "a"
 
     async def test_ranges_leave_absent_values_out(self, lab: Lab) -> None:
         """Absent is neither smaller nor greater than anything."""
         shelf = Shelf(lab)
-        await shelf.put(a={"validTo": 1}, b={"validTo": 2}, c={"validTo": None}, d={"validTo": 10})
-        assert await shelf.meet("validTo", "lt", 2) == "a"
-        assert await shelf.meet("validTo", "lte", 2) == "ab"
-        assert await shelf.meet("validTo", "gt", 2) == "d"
-        assert await shelf.meet("validTo", "gte", 2) == "bd"
-        assert await shelf.meet("validTo", "ne", 2) == "acd"
+        await shelf.put(a={"attempt": 1}, b={"attempt": 2}, c={"attempt": None}, d={"attempt": 10})
+        assert await shelf.meet("attempt", "lt", 2) == "a"
+        assert await shelf.meet("attempt", "lte", 2) == "ab"
+        assert await shelf.meet("attempt", "gt", 2) == "d"
+        assert await shelf.meet("attempt", "gte", 2) == "bd"
+        assert await shelf.meet("attempt", "ne", 2) == "acd"
 
     async def test_times_compare_to_the_millisecond(self, lab: Lab) -> None:
         """Including times before 1970 and the last one of a day."""
@@ -80,65 +80,57 @@ class TestConditions:
         assert await shelf.meet("createdAt", "eq", at(-1)) == "b"
         assert await shelf.meet("createdAt", "in", (at(1), at(-(10**13)))) == "ad"
 
-    async def test_booleans(self, lab: Lab) -> None:
-        """However a database stores them."""
-        shelf = Shelf(lab)
-        await shelf.put(a={"isDeleted": True}, b={"isDeleted": False})
-        assert await shelf.meet("isDeleted", "eq", True) == "a"
-        assert await shelf.meet("isDeleted", "ne", True) == "b"
-        assert await shelf.meet("isDeleted", "in", (False,)) == "b"
-
     async def test_a_list_of_values(self, lab: Lab) -> None:
         """An empty list matches nothing, a long one is no problem, an absent value is in none."""
         shelf = Shelf(lab)
-        await shelf.put(a={"validTo": 1}, b={"validTo": None}, c={"externalId": "5"})
+        await shelf.put(a={"attempt": 1}, b={"attempt": None}, c={"comment": "5"})
         assert await shelf.meet("id", "in", ()) == ""
         assert await shelf.meet("id", "in", ("c", "a", "a", "zz")) == "ac"
-        assert await shelf.meet("validTo", "in", (1, 2)) == "a"
-        assert await shelf.meet("externalId", "in", ("5", "6")) == "c"
+        assert await shelf.meet("attempt", "in", (1, 2)) == "a"
+        assert await shelf.meet("comment", "in", ("5", "6")) == "c"
         assert await shelf.meet("id", "in", tuple(["b", *(fresh() for _ in range(5000))])) == "b"
 
     async def test_text_compares_exactly(self, lab: Lab) -> None:
         """No folding of case, accents, width, trailing blanks or Unicode forms."""
         shelf = Shelf(lab)
         texts = ["abc", "ABC", "abc ", " abc", "ábc", "a\u0301bc", "ａｂｃ", "abc\n", "ß", "ss"]
-        await shelf.put(**{chr(97 + i): {"externalId": text} for i, text in enumerate(texts)})
+        await shelf.put(**{chr(97 + i): {"comment": text} for i, text in enumerate(texts)})
         for i, text in enumerate(texts):
-            assert await shelf.meet("externalId", "eq", text) == chr(97 + i), text
-            assert await shelf.meet("externalId", "in", (text,)) == chr(97 + i), text
+            assert await shelf.meet("comment", "eq", text) == chr(97 + i), text
+            assert await shelf.meet("comment", "in", (text,)) == chr(97 + i), text
 
     async def test_signs_of_patterns_mean_themselves(self, lab: Lab) -> None:
         """``icontains`` ignores case and takes ``%``, ``_``, ``*``, ``[`` and quotes as they are."""
         shelf = Shelf(lab)
         texts = ["100%", "100", "A_B", "aXb", "it's", 'q"q', "[x]", "x", "a\\b", "Ünï", None]
-        await shelf.put(**{chr(97 + i): {"externalId": text} for i, text in enumerate(texts)})
+        await shelf.put(**{chr(97 + i): {"comment": text} for i, text in enumerate(texts)})
         wanted = {"0%": "a", "a_b": "c", "T'S": "e", '"': "f", "[": "g", "\\": "i", "üNÏ": "j"}
         for needle, names in wanted.items():
-            assert await shelf.meet("externalId", "icontains", needle) == names, needle
-        assert await shelf.meet("externalId", "icontains", "") == "abcdefghij"
+            assert await shelf.meet("comment", "icontains", needle) == names, needle
+        assert await shelf.meet("comment", "icontains", "") == "abcdefghij"
 
     async def test_conditions_are_joined_by_and(self, lab: Lab) -> None:
         """Also two on one column, and an index column beside a residual one."""
         shelf = Shelf(lab)
-        await shelf.put(**{n: {"validTo": i, "externalId": "x"} for i, n in enumerate("abcdef")})
+        await shelf.put(**{n: {"attempt": i, "comment": "x"} for i, n in enumerate("abcdef")})
         where = (
-            Where("validTo", "gt", 0),
-            Where("validTo", "lte", 4),
-            Where("id", "ne", key(shelf.dataset, "c")),
-            Where("externalId", "icontains", "X"),
+            Where("attempt", "gt", 0),
+            Where("attempt", "lte", 4),
+            Where("id", "ne", key(shelf.run, "c")),
+            Where("comment", "icontains", "X"),
         )
-        found = await stored(lab.backend, shelf.dataset, where=where, columns=("id",))
+        found = await stored(lab.backend, shelf.run, where=where, columns=("id",))
         assert found == [("b",), ("d",), ("e",)]
 
     async def test_members_of_json_lists(self, lab: Lab) -> None:
         """``has_all`` and ``has_any`` look into lists of strings, and match nothing else."""
         shelf = Shelf(lab)
         lists = ['["x","y"]', '["x"]', "[]", None, '"x"', '{"x":1}', "null", '["xy","X"]']
-        await shelf.put(**{chr(97 + i): {"scorerIds": text} for i, text in enumerate(lists)})
-        assert await shelf.meet("scorerIds", "has_all", ("x", "y")) == "a"
-        assert await shelf.meet("scorerIds", "has_all", ("x",)) == "ab"
-        assert await shelf.meet("scorerIds", "has_any", ("y", "X")) == "ah"
-        assert await shelf.meet("scorerIds", "has_any", ("z",)) == ""
+        await shelf.put(**{chr(97 + i): {"tags": text} for i, text in enumerate(lists)})
+        assert await shelf.meet("tags", "has_all", ("x", "y")) == "a"
+        assert await shelf.meet("tags", "has_all", ("x",)) == "ab"
+        assert await shelf.meet("tags", "has_any", ("y", "X")) == "ah"
+        assert await shelf.meet("tags", "has_any", ("z",)) == ""
 
 
 @area("waist")

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from mastra_conformance.lab import Lab, fresh
-from mastra_conformance.rows import at, comparable, ids, item, key, named, pick, row, stored
+from mastra_conformance.rows import at, comparable, ids, key, named, pick, result, row, stored
 from mastra_conformance.tiers import area, base
 from mastra_core.errors import ConflictError, StorageError
-from mastra_core.storage.schema import Advance, Delete, Put, Query, Update, Where
-from mastra_core.storage.tables import DATASET_ITEMS, SCORERS, THREADS, WORKFLOW_SNAPSHOT
+from mastra_core.storage.schema import Advance, Delete, Operator, Put, Query, Update, Where
+from mastra_core.storage.tables import EXPERIMENT_RESULTS, SCORERS, SPANS, THREADS, WORKFLOW_SNAPSHOT
 
-ITEMS = DATASET_ITEMS
+RESULTS = EXPERIMENT_RESULTS
 
 
 @area("waist")
@@ -22,57 +24,76 @@ class TestRows:
     @base
     async def test_a_row_that_was_put_is_found(self, lab: Lab) -> None:
         """A write is visible to the next read of the same instance."""
-        dataset = fresh("dataset")
-        assert await lab.backend.write(Put(ITEMS, [item(dataset, "a")])) == [1]
-        found = await stored(lab.backend, dataset)
-        assert [comparable(ITEMS, r) for r in found] == [comparable(ITEMS, r) for r in named([item(dataset, "a")])]
+        run = fresh("run")
+        assert await lab.backend.write(Put(RESULTS, [result(run, "a")])) == [1]
+        found = await stored(lab.backend, run)
+        assert [comparable(RESULTS, r) for r in found] == [comparable(RESULTS, r) for r in named([result(run, "a")])]
 
     @base
     async def test_a_row_that_was_not_put_is_not_found(self, lab: Lab) -> None:
         """An unknown key gives no row and a count of nought, not an error."""
-        dataset = fresh("dataset")
-        await lab.backend.write(Put(ITEMS, [item(dataset, "a")]))
-        assert ids(await stored(lab.backend, dataset)) == ["a"]
-        assert await stored(lab.backend, fresh("dataset")) == []
-        assert await lab.backend.count(ITEMS, (Where("datasetId", "eq", fresh()),)) == 0
+        run = fresh("run")
+        await lab.backend.write(Put(RESULTS, [result(run, "a")]))
+        assert ids(await stored(lab.backend, run)) == ["a"]
+        assert await stored(lab.backend, fresh("run")) == []
+        assert await lab.backend.count(RESULTS, (Where("experimentId", "eq", fresh()),)) == 0
 
     async def test_every_column_keeps_value_and_type(self, lab: Lab) -> None:
         """Text that looks like a number, JSON or a date stays text; ``True`` is not ``1``."""
-        dataset = fresh("dataset")
-        full = item(
-            dataset,
+        run = fresh("run")
+        full = result(
+            run,
             fresh(),
-            2**31 - 1,
-            externalId="007",
+            retryCount=2**31 - 1,
+            comment="007",
             organizationId="[1,2]",
             projectId="2024-01-01T00:00:00.000Z",
-            validTo=0,
-            isDeleted=True,
+            attempt=0,
             input='{"a":[1,2.5,null,"x",true]}',
             metadata="{}",
-            unmockedToolPolicy="null",
+            status="null",
             createdAt=at(7),
-            updatedAt=at(-123_456_789),
+            completedAt=at(-123_456_789),
         )
-        await lab.backend.write(Put(ITEMS, [full]))
-        found = comparable(ITEMS, (await stored(lab.backend, dataset))[0])
-        wanted = comparable(ITEMS, named([full])[0])
+        await lab.backend.write(Put(RESULTS, [full]))
+        found = comparable(RESULTS, (await stored(lab.backend, run))[0])
+        wanted = comparable(RESULTS, named([full])[0])
         assert found == wanted
         assert [type(v) for v in found] == [type(v) for v in wanted]
 
     async def test_rows_of_one_put_keep_value_and_type_too(self, lab: Lab) -> None:
         """Bulk inserts often take another way (arrays, JSON) with types of its own."""
-        dataset = fresh("dataset")
+        run = fresh("run")
         rows = [
-            item(dataset, "1", 1, externalId="1", isDeleted=True, validTo=None, input="1"),
-            item(dataset, "2", 2, externalId=None, isDeleted=False, validTo=7, input='"1"'),
-            item(dataset, "3", 3, externalId="true", groundTruth="null", input="[null]"),
-            item(dataset, "4", 4, externalId="", organizationId=" \n'\"\\ü😀", input='{"a":{}}'),
+            result(run, "1", retryCount=1, comment="1", attempt=None, input="1"),
+            result(run, "2", retryCount=-2, comment=None, attempt=7, input='"1"'),
+            result(run, "3", comment="true", groundTruth="null", input="[null]"),
+            result(run, "4", comment="", organizationId=" \n'\"\\ü😀", input='{"a":{}}'),
         ]
-        assert await lab.backend.write(Put(ITEMS, rows)) == [4]
-        found = await stored(lab.backend, dataset, order=(("id", "asc"),))
-        assert [comparable(ITEMS, r) for r in found] == [comparable(ITEMS, r) for r in named(rows)]
-        assert [type(r[7]) for r in found] == [bool] * 4
+        assert await lab.backend.write(Put(RESULTS, rows)) == [4]
+        found = await stored(lab.backend, run, order=(("id", "asc"),))
+        assert [comparable(RESULTS, r) for r in found] == [comparable(RESULTS, r) for r in named(rows)]
+
+    async def test_booleans_are_booleans(self, lab: Lab) -> None:
+        """However a database stores them, one by one and in bulk."""
+        trace = fresh("trace")
+        flags = [True, False, False, True]
+        rows = [
+            row(SPANS, traceId=trace, spanId=str(i), isEvent=flag) for i, flag in enumerate(flags)
+        ]
+        await lab.backend.write(Put(SPANS, rows[:1]), Put(SPANS, rows[1:]))
+        query = Query(where=(Where("traceId", "eq", trace),), columns=("isEvent",))
+        found = [flag for (flag,) in await lab.backend.find(SPANS, query)]
+        assert (found, {type(flag) for flag in found}) == (flags, {bool})
+        wanted: tuple[tuple[Operator, Any, list[bool]], ...] = (
+            ("eq", True, [True, True]),
+            ("ne", True, [False, False]),
+            ("in", (False,), [False, False]),
+        )
+        for op, value, matching in wanted:
+            where = (Where("traceId", "eq", trace), Where("isEvent", op, value))
+            answer = await lab.backend.find(SPANS, Query(where=where, columns=("isEvent",)))
+            assert [flag for (flag,) in answer] == matching
 
     async def test_floats_are_exact(self, lab: Lab) -> None:
         """A float comes back as the same double, also one that is a whole number."""
@@ -89,18 +110,18 @@ class TestRows:
 
     async def test_an_absent_json_value_is_not_json_null(self, lab: Lab) -> None:
         """``None`` in a JSON column is "never given"; the text ``null`` is a value."""
-        dataset = fresh("dataset")
-        rows = [item(dataset, "a", groundTruth=None), item(dataset, "b", groundTruth="null")]
-        await lab.backend.write(Put(ITEMS, rows))
-        found = await stored(lab.backend, dataset, columns=("id", "groundTruth"))
+        run = fresh("run")
+        rows = [result(run, "a", groundTruth=None), result(run, "b", groundTruth="null")]
+        await lab.backend.write(Put(RESULTS, rows))
+        found = await stored(lab.backend, run, columns=("id", "groundTruth"))
         assert found == [("a", None), ("b", "null")]
 
     async def test_only_the_columns_asked_for_come_in_their_order(self, lab: Lab) -> None:
         """Columns come in the order of ``columns``, not in that of the table."""
-        dataset = fresh("dataset")
-        await lab.backend.write(Put(ITEMS, [item(dataset, "a", 3, validTo=9)]))
-        names = ("validTo", "id", "datasetVersion")
-        assert await stored(lab.backend, dataset, columns=names) == [(9, "a", 3)]
+        run = fresh("run")
+        await lab.backend.write(Put(RESULTS, [result(run, "a", retryCount=3, attempt=9)]))
+        names = ("attempt", "id", "retryCount")
+        assert await stored(lab.backend, run, columns=names) == [(9, "a", 3)]
 
     async def test_keys_of_two_columns_are_not_mixed_up(self, lab: Lab) -> None:
         """``("a-b", "c")`` and ``("a", "b-c")`` are two rows: keys are not joined by a sign."""
@@ -125,44 +146,44 @@ class TestPuts:
     @base
     async def test_a_put_replaces_the_stored_row(self, lab: Lab) -> None:
         """``replace`` is the default: one row stays, and it counts as one."""
-        dataset = fresh("dataset")
-        await lab.backend.write(Put(ITEMS, [item(dataset, "a", externalId="old", validTo=1)]))
-        assert await lab.backend.write(Put(ITEMS, [item(dataset, "a", externalId="new")])) == [1]
-        found = await stored(lab.backend, dataset, columns=("externalId", "validTo"))
+        run = fresh("run")
+        await lab.backend.write(Put(RESULTS, [result(run, "a", comment="old", attempt=1)]))
+        assert await lab.backend.write(Put(RESULTS, [result(run, "a", comment="new")])) == [1]
+        found = await stored(lab.backend, run, columns=("comment", "attempt"))
         assert found == [("new", None)]
 
     async def test_fail_refuses_a_stored_key_and_writes_nothing(self, lab: Lab) -> None:
         """The whole put fails, also rows that come before the one that is there."""
-        dataset = fresh("dataset")
-        await lab.backend.write(Put(ITEMS, [item(dataset, "b", externalId="old")]))
-        rows = [item(dataset, name, externalId="new") for name in "abc"]
+        run = fresh("run")
+        await lab.backend.write(Put(RESULTS, [result(run, "b", comment="old")]))
+        rows = [result(run, name, comment="new") for name in "abc"]
         with pytest.raises(ConflictError):
-            await lab.backend.write(Put(ITEMS, rows, "fail"))
-        assert await stored(lab.backend, dataset, columns=("id", "externalId")) == [("b", "old")]
+            await lab.backend.write(Put(RESULTS, rows, "fail"))
+        assert await stored(lab.backend, run, columns=("id", "comment")) == [("b", "old")]
 
     async def test_skip_leaves_stored_rows_and_counts_new_ones(self, lab: Lab) -> None:
         """The count tells who inserted: exactly the rows that were not there."""
-        dataset = fresh("dataset")
-        await lab.backend.write(Put(ITEMS, [item(dataset, "b", externalId="old")]))
-        rows = [item(dataset, name, externalId="new") for name in "abc"]
-        assert await lab.backend.write(Put(ITEMS, rows, "skip")) == [2]
-        assert await lab.backend.write(Put(ITEMS, rows[1:2], "skip")) == [0]
-        found = await stored(lab.backend, dataset, columns=("id", "externalId"))
+        run = fresh("run")
+        await lab.backend.write(Put(RESULTS, [result(run, "b", comment="old")]))
+        rows = [result(run, name, comment="new") for name in "abc"]
+        assert await lab.backend.write(Put(RESULTS, rows, "skip")) == [2]
+        assert await lab.backend.write(Put(RESULTS, rows[1:2], "skip")) == [0]
+        found = await stored(lab.backend, run, columns=("id", "comment"))
         assert found == [("a", "new"), ("b", "old"), ("c", "new")]
 
     async def test_keep_lets_the_stored_value_stay(self, lab: Lab) -> None:
         """A kept column is written for new rows only; one kept as absent stays absent."""
-        dataset = fresh("dataset")
+        run = fresh("run")
         stored_rows = [
-            item(dataset, "a", createdAt=at(1), externalId="x"),
-            item(dataset, "b", createdAt=at(1), externalId=None),
+            result(run, "a", createdAt=at(1), comment="x"),
+            result(run, "b", createdAt=at(1), comment=None),
         ]
-        await lab.backend.write(Put(ITEMS, stored_rows))
-        rows = [item(dataset, n, createdAt=at(2), externalId="y", validTo=1) for n in "abc"]
-        merge = {"createdAt": "keep", "externalId": "keep"}
-        assert await lab.backend.write(Put(ITEMS, rows, "replace", merge)) == [3]  # type: ignore[arg-type]
-        names = ("id", "createdAt", "externalId", "validTo")
-        assert await stored(lab.backend, dataset, columns=names, order=(("id", "asc"),)) == [
+        await lab.backend.write(Put(RESULTS, stored_rows))
+        rows = [result(run, n, createdAt=at(2), comment="y", attempt=1) for n in "abc"]
+        merge = {"createdAt": "keep", "comment": "keep"}
+        assert await lab.backend.write(Put(RESULTS, rows, "replace", merge)) == [3]  # type: ignore[arg-type]
+        names = ("id", "createdAt", "comment", "attempt")
+        assert await stored(lab.backend, run, columns=names, order=(("id", "asc"),)) == [
             ("a", at(1), "x", 1),
             ("b", at(1), None, 1),
             ("c", at(2), "y", 1),
@@ -170,66 +191,66 @@ class TestPuts:
 
     async def test_coalesce_ignores_a_new_absent_value(self, lab: Lab) -> None:
         """A new value replaces; ``None`` leaves what is stored, in every row of the put."""
-        dataset = fresh("dataset")
-        await lab.backend.write(Put(ITEMS, [item(dataset, n, externalId="old") for n in "ab"]))
-        rows = [item(dataset, "a", externalId=None), item(dataset, "b", externalId="new")]
-        await lab.backend.write(Put(ITEMS, rows, "replace", {"externalId": "coalesce"}))
-        found = await stored(lab.backend, dataset, columns=("id", "externalId"))
+        run = fresh("run")
+        await lab.backend.write(Put(RESULTS, [result(run, n, comment="old") for n in "ab"]))
+        rows = [result(run, "a", comment=None), result(run, "b", comment="new")]
+        await lab.backend.write(Put(RESULTS, rows, "replace", {"comment": "coalesce"}))
+        found = await stored(lab.backend, run, columns=("id", "comment"))
         assert found == [("a", "old"), ("b", "new")]
 
     async def test_advance_strictly_increases(self, lab: Lab) -> None:
         """The later of the new time and the stored one plus a millisecond, never the same again."""
-        dataset = fresh("dataset")
-        await lab.backend.write(Put(ITEMS, [item(dataset, n, updatedAt=at(500)) for n in "abc"]))
-        rows = [item(dataset, n, updatedAt=at(i)) for n, i in zip("abc", (499, 500, 900), strict=True)]
-        await lab.backend.write(Put(ITEMS, rows, "replace", {"updatedAt": "advance"}))
-        found = await stored(lab.backend, dataset, columns=("id", "updatedAt"))
+        run = fresh("run")
+        await lab.backend.write(Put(RESULTS, [result(run, n, completedAt=at(500)) for n in "abc"]))
+        rows = [result(run, n, completedAt=at(i)) for n, i in zip("abc", (499, 500, 900), strict=True)]
+        await lab.backend.write(Put(RESULTS, rows, "replace", {"completedAt": "advance"}))
+        found = await stored(lab.backend, run, columns=("id", "completedAt"))
         assert found == [("a", at(501)), ("b", at(501)), ("c", at(900))]
 
     async def test_match_replaces_where_the_stored_value_is_the_same(self, lab: Lab) -> None:
         """Absent matches absent; new rows have nothing to match."""
-        dataset = fresh("dataset")
+        run = fresh("run")
         await lab.backend.write(
-            Put(ITEMS, [item(dataset, "a", externalId="x"), item(dataset, "b", externalId=None)])
+            Put(RESULTS, [result(run, "a", comment="x"), result(run, "b", comment=None)])
         )
         rows = [
-            item(dataset, "a", externalId="x", validTo=1),
-            item(dataset, "b", externalId=None, validTo=1),
-            item(dataset, "c", externalId="y", validTo=1),
+            result(run, "a", comment="x", attempt=1),
+            result(run, "b", comment=None, attempt=1),
+            result(run, "c", comment="y", attempt=1),
         ]
-        assert await lab.backend.write(Put(ITEMS, rows, "replace", {"externalId": "match"})) == [3]
-        found = await stored(lab.backend, dataset, columns=("id", "validTo"))
+        assert await lab.backend.write(Put(RESULTS, rows, "replace", {"comment": "match"})) == [3]
+        found = await stored(lab.backend, run, columns=("id", "attempt"))
         assert found == [("a", 1), ("b", 1), ("c", 1)]
 
     async def test_match_refuses_the_whole_write_where_it_differs(self, lab: Lab) -> None:
         """One row that does not match undoes all changes of the write, and is named."""
-        dataset = fresh("dataset")
+        run = fresh("run")
         await lab.backend.write(
-            Put(ITEMS, [item(dataset, "a", externalId="x"), item(dataset, "b", externalId=None)])
+            Put(RESULTS, [result(run, "a", comment="x"), result(run, "b", comment=None)])
         )
-        before = await stored(lab.backend, dataset)
+        before = await stored(lab.backend, run)
         for name, other in (("a", "y"), ("b", "y"), ("a", None)):
-            rows = [item(dataset, "new"), item(dataset, name, externalId=other)]
+            rows = [result(run, "new"), result(run, name, comment=other)]
             with pytest.raises(ConflictError) as caught:
                 await lab.backend.write(
-                    Put(ITEMS, [item(dataset, "first")]),
-                    Put(ITEMS, rows, "replace", {"externalId": "match"}),
+                    Put(RESULTS, [result(run, "first")]),
+                    Put(RESULTS, rows, "replace", {"comment": "match"}),
                 )
             assert caught.value.change in {1, None}
-            assert await stored(lab.backend, dataset) == before
+            assert await stored(lab.backend, run) == before
 
     async def test_an_empty_put_changes_nothing(self, lab: Lab) -> None:
         """No rows are no statement; the count is nought. So is a write of nothing."""
-        assert await lab.backend.write(Put(ITEMS, [])) == [0]
+        assert await lab.backend.write(Put(RESULTS, [])) == [0]
         assert await lab.backend.write() == []
 
     async def test_a_put_of_many_rows_is_whole(self, lab: Lab) -> None:
         """More rows than one statement takes are still one write."""
-        dataset = fresh("dataset")
-        rows = [item(dataset, f"{i:05}", createdAt=at(i)) for i in range(2500)]
-        assert await lab.backend.write(Put(ITEMS, rows)) == [2500]
-        assert await lab.backend.count(ITEMS, (Where("datasetId", "eq", dataset),)) == 2500
-        assert ids(await stored(lab.backend, dataset)) == [f"{i:05}" for i in range(2500)]
+        run = fresh("run")
+        rows = [result(run, f"{i:05}", createdAt=at(i)) for i in range(2500)]
+        assert await lab.backend.write(Put(RESULTS, rows)) == [2500]
+        assert await lab.backend.count(RESULTS, (Where("experimentId", "eq", run),)) == 2500
+        assert ids(await stored(lab.backend, run)) == [f"{i:05}" for i in range(2500)]
 
 
 @area("waist")
@@ -240,48 +261,48 @@ class TestChanges:
     @base
     async def test_an_update_sets_columns_of_all_matching_rows(self, lab: Lab) -> None:
         """The count is of rows that matched; other columns and rows stay."""
-        dataset = fresh("dataset")
-        await lab.backend.write(Put(ITEMS, [item(dataset, n, externalId=n) for n in "abc"]))
-        where = (Where("datasetId", "eq", dataset), Where("id", "ne", key(dataset, "b")))
-        counts = await lab.backend.write(Update(ITEMS, where, {"validTo": 5, "isDeleted": True}))
+        run = fresh("run")
+        await lab.backend.write(Put(RESULTS, [result(run, n, comment=n) for n in "abc"]))
+        where = (Where("experimentId", "eq", run), Where("id", "ne", key(run, "b")))
+        counts = await lab.backend.write(Update(RESULTS, where, {"attempt": 5, "retryCount": 7}))
         assert counts == [2]
-        names = ("id", "validTo", "isDeleted", "externalId")
-        assert await stored(lab.backend, dataset, columns=names) == [
-            ("a", 5, True, "a"),
-            ("b", None, False, "b"),
-            ("c", 5, True, "c"),
+        names = ("id", "attempt", "retryCount", "comment")
+        assert await stored(lab.backend, run, columns=names) == [
+            ("a", 5, 7, "a"),
+            ("b", None, 0, "b"),
+            ("c", 5, 7, "c"),
         ]
 
     async def test_an_update_counts_rows_that_had_the_values_already(self, lab: Lab) -> None:
         """Rows matched, not rows altered: otherwise a repeated write looks like a lost one."""
-        dataset = fresh("dataset")
-        await lab.backend.write(Put(ITEMS, [item(dataset, "a", validTo=5)]))
-        where = (Where("datasetId", "eq", dataset),)
-        assert await lab.backend.write(Update(ITEMS, where, {"validTo": 5}, expect=1)) == [1]
+        run = fresh("run")
+        await lab.backend.write(Put(RESULTS, [result(run, "a", attempt=5)]))
+        where = (Where("experimentId", "eq", run),)
+        assert await lab.backend.write(Update(RESULTS, where, {"attempt": 5}, expect=1)) == [1]
 
     async def test_an_update_may_set_a_column_to_absent(self, lab: Lab) -> None:
         """``None`` is a value to write, not one to leave out."""
-        dataset = fresh("dataset")
-        await lab.backend.write(Put(ITEMS, [item(dataset, "a", validTo=5, groundTruth="1")]))
-        where = (Where("datasetId", "eq", dataset),)
-        await lab.backend.write(Update(ITEMS, where, {"validTo": None, "groundTruth": None}))
-        names = ("validTo", "groundTruth")
-        assert await stored(lab.backend, dataset, columns=names) == [(None, None)]
+        run = fresh("run")
+        await lab.backend.write(Put(RESULTS, [result(run, "a", attempt=5, groundTruth="1")]))
+        where = (Where("experimentId", "eq", run),)
+        await lab.backend.write(Update(RESULTS, where, {"attempt": None, "groundTruth": None}))
+        names = ("attempt", "groundTruth")
+        assert await stored(lab.backend, run, columns=names) == [(None, None)]
 
     async def test_an_update_of_nothing_is_no_error(self, lab: Lab) -> None:
         """Unless rows are expected, no match is a count of nought, and makes no row."""
-        where = (Where("id", "eq", fresh()), Where("datasetVersion", "eq", 1))
-        assert await lab.backend.write(Update(ITEMS, where, {"validTo": 1})) == [0]
-        assert await lab.backend.find(ITEMS, Query(where=where)) == []
+        where = (Where("id", "eq", fresh()),)
+        assert await lab.backend.write(Update(RESULTS, where, {"attempt": 1})) == [0]
+        assert await lab.backend.find(RESULTS, Query(where=where)) == []
 
     async def test_an_update_advances_each_row_by_its_own_time(self, lab: Lab) -> None:
         """``Advance`` looks at what is stored in each row."""
-        dataset = fresh("dataset")
+        run = fresh("run")
         times = {"a": at(0), "b": at(700), "c": at(5000)}
-        await lab.backend.write(Put(ITEMS, [item(dataset, n, updatedAt=t) for n, t in times.items()]))
-        where = (Where("datasetId", "eq", dataset),)
-        await lab.backend.write(Update(ITEMS, where, {"updatedAt": Advance(at(700))}))
-        found = await stored(lab.backend, dataset, columns=("id", "updatedAt"))
+        await lab.backend.write(Put(RESULTS, [result(run, n, completedAt=t) for n, t in times.items()]))
+        where = (Where("experimentId", "eq", run),)
+        await lab.backend.write(Update(RESULTS, where, {"completedAt": Advance(at(700))}))
+        found = await stored(lab.backend, run, columns=("id", "completedAt"))
         assert found == [("a", at(700)), ("b", at(701)), ("c", at(5001))]
 
     async def test_advance_of_an_absent_time_is_the_new_one(self, lab: Lab) -> None:
@@ -295,42 +316,42 @@ class TestChanges:
 
     async def test_advance_over_a_second_or_a_day_carries(self, lab: Lab) -> None:
         """23:59:59.999 and a millisecond is the next day, in whatever form times are stored."""
-        dataset = fresh("dataset")
+        run = fresh("run")
         last = at(12 * 3600 * 1000 - 1)
-        await lab.backend.write(Put(ITEMS, [item(dataset, "a", updatedAt=last)]))
-        where = (Where("datasetId", "eq", dataset),)
-        await lab.backend.write(Update(ITEMS, where, {"updatedAt": Advance(at(0))}))
-        found = await stored(lab.backend, dataset, columns=("updatedAt",))
+        await lab.backend.write(Put(RESULTS, [result(run, "a", completedAt=last)]))
+        where = (Where("experimentId", "eq", run),)
+        await lab.backend.write(Update(RESULTS, where, {"completedAt": Advance(at(0))}))
+        found = await stored(lab.backend, run, columns=("completedAt",))
         assert found == [(at(12 * 3600 * 1000),)]
 
     async def test_a_delete_removes_what_matches_only(self, lab: Lab) -> None:
         """The count is of rows that were there; deleting again is nought."""
-        dataset = fresh("dataset")
-        await lab.backend.write(Put(ITEMS, [item(dataset, n) for n in "abc"]))
-        where = (Where("datasetId", "eq", dataset), Where("id", "in", tuple([key(dataset, n) for n in "acx"])))
-        assert await lab.backend.write(Delete(ITEMS, where)) == [2]
-        assert await lab.backend.write(Delete(ITEMS, where)) == [0]
-        assert ids(await stored(lab.backend, dataset)) == ["b"]
+        run = fresh("run")
+        await lab.backend.write(Put(RESULTS, [result(run, n) for n in "abc"]))
+        where = (Where("experimentId", "eq", run), Where("id", "in", tuple([key(run, n) for n in "acx"])))
+        assert await lab.backend.write(Delete(RESULTS, where)) == [2]
+        assert await lab.backend.write(Delete(RESULTS, where)) == [0]
+        assert ids(await stored(lab.backend, run)) == ["b"]
 
     async def test_changes_of_one_write_see_those_before_them(self, lab: Lab) -> None:
         """Applied in order: an update changes the row that the put before it made."""
-        dataset = fresh("dataset")
-        where = (Where("datasetId", "eq", dataset),)
+        run = fresh("run")
+        where = (Where("experimentId", "eq", run),)
         counts = await lab.backend.write(
-            Put(ITEMS, [item(dataset, n) for n in "ab"]),
-            Update(ITEMS, (*where, Where("id", "eq", key(dataset, "a"))), {"validTo": 4}, expect=1),
-            Delete(ITEMS, (*where, Where("validTo", "eq", None)), expect=1),
-            Put(ITEMS, [item(dataset, "c", validTo=6)], "fail"),
+            Put(RESULTS, [result(run, n) for n in "ab"]),
+            Update(RESULTS, (*where, Where("id", "eq", key(run, "a"))), {"attempt": 4}, expect=1),
+            Delete(RESULTS, (*where, Where("attempt", "eq", None)), expect=1),
+            Put(RESULTS, [result(run, "c", attempt=6)], "fail"),
         )
         assert counts == [2, 1, 1, 1]
-        found = await stored(lab.backend, dataset, columns=("id", "validTo"))
+        found = await stored(lab.backend, run, columns=("id", "attempt"))
         assert found == [("a", 4), ("c", 6)]
 
     async def test_one_write_may_change_several_tables(self, lab: Lab) -> None:
         """Counts come for each change, whichever table it is of."""
-        dataset, thread = fresh("dataset"), fresh("thread")
+        run, thread = fresh("run"), fresh("thread")
         counts = await lab.backend.write(
-            Put(ITEMS, [item(dataset, n) for n in "ab"]),
+            Put(RESULTS, [result(run, n) for n in "ab"]),
             Put(THREADS, [row(THREADS, id=thread, resourceId=fresh())]),
         )
         assert counts == [2, 1]
@@ -341,6 +362,6 @@ class TestChanges:
         """Names that the schema does not have never reach the database."""
         hostile = 'id" = "id" OR "id'
         with pytest.raises(StorageError):
-            await lab.backend.find(ITEMS, Query(where=(Where(hostile, "eq", "x"),), limit=1))
+            await lab.backend.find(RESULTS, Query(where=(Where(hostile, "eq", "x"),), limit=1))
         with pytest.raises(StorageError):
-            await lab.backend.write(Update(ITEMS, (Where("id", "eq", fresh()),), {hostile: 1}))
+            await lab.backend.write(Update(RESULTS, (Where("id", "eq", fresh()),), {hostile: 1}))

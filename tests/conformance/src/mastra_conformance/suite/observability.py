@@ -1,0 +1,356 @@
+"""Observability: spans, traces and branches."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from mastra_conformance.lab import Lab, fresh
+from mastra_conformance.records import span
+from mastra_conformance.rows import NOON, at
+from mastra_conformance.tiers import area, base
+from mastra_core.errors import InvalidArgumentError, NotFoundError
+from mastra_core.records import Span
+
+TEXTS = (
+    "entity_type entity_id entity_name parent_entity_type parent_entity_id parent_entity_name "
+    "root_entity_type root_entity_id root_entity_name user_id organization_id resource_id run_id "
+    "session_id thread_id request_id environment service_name entity_version_id "
+    "parent_entity_version_id root_entity_version_id experiment_id source"
+).split()
+
+
+def whole(trace: str) -> Span:
+    """A root span with every field."""
+    return span(
+        trace,
+        **{name: fresh(name) for name in TEXTS},
+        scope={"package": "p"},
+        metadata={"m": {"n": [1]}},
+        tags=["a", "b"],
+        attributes={"x": None},
+        links=[{"traceId": "t"}],
+        input={"messages": []},
+        output="text",
+        error={"message": "m", "details": {}},
+        request_context={"r": 1},
+        is_event=True,
+    )
+
+
+@area("observability")
+@pytest.mark.asyncio(loop_scope="function")
+class TestSpans:
+    """Spans and traces."""
+
+    @base
+    async def test_a_span_is_read_back(self, lab: Lab) -> None:
+        """Every field; a running span has no end; unknown ones are ``None``."""
+        observability, trace = lab.store.observability, fresh("trace")
+        given, child = whole(trace), span(trace, 1, ended_at=None)
+        await observability.create_span(given)
+        await observability.create_span(child)
+        assert await observability.get_span(trace, span_id=given.span_id) == given
+        found = await observability.get_span(trace, span_id=child.span_id)
+        assert found == child
+        assert (found.status, given.status) == ("running", "error")
+        assert await observability.get_span(trace, span_id="unknown") is None
+        assert await observability.get_trace(fresh("trace")) is None
+        assert await observability.get_root_span(fresh("trace")) is None
+
+    async def test_inputs_and_outputs_keep_their_type(self, lab: Lab) -> None:
+        """Plain text, numbers, ``null`` and text that is JSON; absent stays absent."""
+        observability, trace = lab.store.observability, fresh("trace")
+        values: list[Any] = ["text", "123", '{"a":1}', 1, 0.5, False, None, [], {}, "", msgspec.UNSET]
+        spans = [span(trace, n, input=value, output=value) for n, value in enumerate(values)]
+        await observability.batch_create_spans(spans)
+        found = await observability.get_trace(trace)
+        assert found is not None
+        for given, kept in zip(values, found.spans, strict=True):
+            assert kept.input is given if given is msgspec.UNSET else kept.input == given
+            assert type(kept.output) is type(given)
+
+    async def test_a_trace_is_its_spans_in_order_of_their_start(self, lab: Lab) -> None:
+        """Ties by span id; all spans of it and of no other."""
+        observability, trace = lab.store.observability, fresh("trace")
+        spans = [span(trace, n, started_at=at(n // 2)) for n in range(6)]
+        await observability.batch_create_spans([*spans[::-1], span(fresh("trace"))])
+        found = await observability.get_trace(trace)
+        assert found is not None
+        assert found.spans == spans
+        assert await observability.get_root_span(trace) == spans[0]
+        some = await observability.get_spans(trace, span_ids=["s0004", "nobody", "s0001"])
+        assert some.spans == [spans[1], spans[4]]
+
+    async def test_a_light_trace_leaves_out_what_spans_carried(self, lab: Lab) -> None:
+        """Place, times and outcome are there; input, output, attributes and the like are not."""
+        observability, trace = lab.store.observability, fresh("trace")
+        given = whole(trace)
+        await observability.batch_create_spans([span(trace, 1), given])
+        found = await observability.get_trace_light(trace)
+        assert found is not None
+        assert [light.span_id for light in found.spans] == ["s0000", "s0001"]
+        light = msgspec.to_builtins(found.spans[0])
+        assert not set(light) & {"input", "output", "attributes", "metadata", "tags", "links"}
+        assert light["entityName"] == given.entity_name
+        assert light["error"] == given.error
+        assert await observability.get_trace_light(fresh("trace")) is None
+
+    async def test_creating_a_span_again_makes_no_second_one(self, lab: Lab) -> None:
+        """An exporter may send it twice: the later one counts, the time of creation stays."""
+        observability, trace = lab.store.observability, fresh("trace")
+        await observability.create_span(span(trace, name="one"))
+        again = span(trace, name="two", created_at=at(9))
+        await observability.batch_create_spans([span(trace, name="between"), again])
+        found = await observability.get_trace(trace)
+        assert found is not None
+        assert [(s.name, s.created_at) for s in found.spans] == [("two", NOON)]
+        await observability.batch_create_spans([])
+
+    async def test_batches_are_stored_whole_or_not_at_all(self, lab: Lab) -> None:
+        """One bad span at the end leaves none of its batch."""
+        observability, trace = lab.store.observability, fresh("trace")
+        good = [span(trace, n) for n in range(30)]
+        for wrong in (span(""), span(trace, 99, span_id=""), span(trace, 99, input=object())):
+            with pytest.raises(InvalidArgumentError):
+                await observability.batch_create_spans([*good, wrong])
+            assert await observability.get_trace(trace) is None
+
+    async def test_an_update_sets_the_given_fields(self, lab: Lab) -> None:
+        """Others stay, ``None`` empties; the time of the update is kept."""
+        observability, trace = lab.store.observability, fresh("trace")
+        given = whole(trace)
+        await observability.create_span(given)
+        updates = {"name": "new", "endedAt": at(99), "output": {"a": 1}, "error": None, "tags": []}
+        await observability.update_span(trace, span_id=given.span_id, updates=updates)
+        found = await observability.get_span(trace, span_id=given.span_id)
+        assert found is not None
+        assert found.updated_at is not None
+        wanted = msgspec.structs.replace(
+            given,
+            name="new",
+            ended_at=at(99),
+            output={"a": 1},
+            error=None,
+            tags=[],
+            updated_at=found.updated_at,
+        )
+        assert found == wanted
+
+    async def test_updates_of_unknown_spans_are_errors_and_change_nothing(self, lab: Lab) -> None:
+        """Silently losing an end is how spans run for ever; a batch is all or none."""
+        observability, trace = lab.store.observability, fresh("trace")
+        await observability.create_span(span(trace, name="old"))
+        records = [
+            {"traceId": trace, "spanId": "s0000", "updates": {"name": "new"}},
+            {"traceId": trace, "spanId": "unknown", "updates": {"name": "new"}},
+        ]
+        with pytest.raises(NotFoundError, match="unknown"):
+            await observability.batch_update_spans(records)
+        found = await observability.get_trace(trace)
+        assert found is not None
+        assert [s.name for s in found.spans] == ["old"]
+        await observability.batch_update_spans(records[:1])
+        await observability.batch_update_spans([])
+        renamed = await observability.get_root_span(trace)
+        assert renamed is not None
+        assert renamed.name == "new"
+        for updates in ({"traceId": "x"}, {"unknown": 1}, {"created_at": at(0)}):
+            with pytest.raises(InvalidArgumentError):
+                await observability.update_span(trace, span_id="s0000", updates=updates)
+
+    async def test_traces_are_deleted(self, lab: Lab) -> None:
+        """All their spans; unknown ids and an empty list are no error, too many are refused."""
+        observability, traces = lab.store.observability, [fresh("trace") for _ in range(3)]
+        for trace in traces:
+            await observability.batch_create_spans([span(trace, n) for n in range(3)])
+        await observability.batch_delete_traces([*traces[:2], fresh("trace")])
+        await observability.batch_delete_traces([])
+        assert await observability.get_trace(traces[0]) is None
+        assert await observability.get_trace(traces[1]) is None
+        kept = await observability.get_trace(traces[2])
+        assert kept is not None
+        assert len(kept.spans) == 3
+        with pytest.raises(InvalidArgumentError):
+            await observability.batch_delete_traces([fresh() for _ in range(1001)])
+
+    async def test_a_branch_is_a_span_and_what_is_below_it(self, lab: Lab) -> None:
+        """As deep as asked for; parents in a circle do not hang it."""
+        observability, trace = lab.store.observability, fresh("trace")
+        parents = {1: 0, 2: 0, 3: 1, 4: 3, 5: 2, 6: 7, 7: 6}
+        spans = [span(trace)] + [
+            span(trace, n, parent_span_id=f"s{parent:04}") for n, parent in parents.items()
+        ]
+        await observability.batch_create_spans(spans)
+
+        async def branch(n: int, depth: int | None = None) -> list[str]:
+            found = await observability.get_branch(trace, span_id=f"s{n:04}", depth=depth)
+            return [] if found is None else [s.span_id[-1] for s in found.spans]
+
+        assert await branch(0) == list("012345")
+        assert await branch(1) == list("134")
+        assert await branch(1, 0) == ["1"]
+        assert await branch(1, 1) == list("13")
+        assert await branch(6) == list("67")
+        assert await branch(99) == []
+        with pytest.raises(InvalidArgumentError):
+            await branch(0, -1)
+
+
+@area("observability")
+@pytest.mark.asyncio(loop_scope="function")
+class TestTraceLists:
+    """Lists of traces and branches, within one organisation of the test's own."""
+
+    async def store(self, lab: Lab, *roots: dict[str, Any]) -> tuple[str, list[str]]:
+        """Traces of a fresh organisation, the n-th begun n milliseconds after noon."""
+        organisation, traces = fresh("org"), [fresh("trace") for _ in roots]
+        spans = [
+            span(trace, **{"started_at": at(n), "ended_at": at(n + 5), **fields})
+            for n, (trace, fields) in enumerate(zip(traces, roots, strict=True))
+        ]
+        owned = [msgspec.structs.replace(s, organization_id=organisation) for s in spans]
+        await lab.store.observability.batch_create_spans(owned)
+        return organisation, traces
+
+    async def found(self, lab: Lab, organisation: str, traces: list[str], **filters: Any) -> str:
+        """The numbers of the traces that are listed, in their order."""
+        page = await lab.store.observability.list_traces(
+            organization_id=organisation, per_page=100, **filters
+        )
+        assert page.total == len(page.spans)
+        return "".join(str(traces.index(s.trace_id)) for s in page.spans)
+
+    async def test_traces_are_listed_by_their_roots_newest_first(self, lab: Lab) -> None:
+        """Pages of ten by default, at most a hundred, with a total; ties by the ids."""
+        observability = lab.store.observability
+        organisation, traces = await self.store(lab, *({"started_at": NOON} for _ in range(12)))
+        for trace in traces:
+            await observability.create_span(span(trace, 1, organization_id=organisation))
+        first = await observability.list_traces(organization_id=organisation)
+        second = await observability.list_traces(organization_id=organisation, page=1)
+        assert (first.total, first.has_more, len(first.spans)) == (12, True, 10)
+        assert (second.total, second.has_more, len(second.spans)) == (12, False, 2)
+        listed = [s.trace_id for s in (*first.spans, *second.spans)]
+        assert listed == sorted(traces, reverse=True)
+        blind = await observability.list_traces(organization_id=organisation, with_total=False)
+        assert (blind.total, blind.has_more) == (None, True)
+        for bad in ({"per_page": 0}, {"per_page": 101}, {"page": -1}, {"order_by": {"field": "name"}}):
+            with pytest.raises(InvalidArgumentError):
+                await observability.list_traces(**bad)  # type: ignore[arg-type]
+
+    async def test_every_text_field_of_the_root_is_a_filter(self, lab: Lab) -> None:
+        """None is ignored silently: each one alone finds its trace and not the other."""
+        names = [name for name in TEXTS if name != "organization_id"] + ["span_type"]
+        values = {name: fresh(name) for name in names}
+        organisation, traces = await self.store(lab, values, {})
+        for name, value in values.items():
+            found = await self.found(lab, organisation, traces, **{name: value})
+            assert found == "0", name
+            nobody = await self.found(lab, organisation, traces, **{name: fresh()})
+            assert nobody == "", name
+        assert await self.found(lab, organisation, traces, trace_id=traces[1]) == "1"
+        with pytest.raises(InvalidArgumentError):
+            await self.found(lab, organisation, traces, **{"unknown": "x"})
+
+    async def test_status_is_derived_from_error_and_end(self, lab: Lab) -> None:
+        """An error is an error even while it runs."""
+        error = {"error": {"message": "m"}}
+        roots = [{}, {"ended_at": None}, error, {**error, "ended_at": None}]
+        organisation, traces = await self.store(lab, *roots)
+        assert await self.found(lab, organisation, traces, status="success") == "0"
+        assert await self.found(lab, organisation, traces, status="running") == "1"
+        assert await self.found(lab, organisation, traces, status="error") == "32"
+
+    async def test_times_are_included_unless_said_otherwise(self, lab: Lab) -> None:
+        """Of start and end, with open ends; what runs has no end to compare."""
+        organisation, traces = await self.store(lab, *({} for _ in range(5)), {"ended_at": None})
+        ask = {"start": at(2), "end": at(4)}
+        assert await self.found(lab, organisation, traces, started_at=ask) == "432"
+        exclusive = {**ask, "startExclusive": True, "end_exclusive": True}
+        assert await self.found(lab, organisation, traces, started_at=exclusive) == "3"
+        assert await self.found(lab, organisation, traces, ended_at={"start": at(8)}) == "43"
+        assert await self.found(lab, organisation, traces, started_at={"end": at(0)}) == "0"
+
+    async def test_metadata_scope_and_tags_are_matched_by_their_members(self, lab: Lab) -> None:
+        """Exactly by type, numbers and booleans included; all tags must be there."""
+        roots: list[dict[str, Any]] = [
+            {"metadata": {"k": 1, "j": "x"}, "tags": ["a", "b"]},
+            {"metadata": {"k": "1"}, "tags": ["ab"]},
+            {"metadata": {"k": True}, "scope": {"k": 1}},
+            {"metadata": None, "tags": []},
+        ]
+        organisation, traces = await self.store(lab, *roots)
+        assert await self.found(lab, organisation, traces, metadata={"k": 1}) == "0"
+        assert await self.found(lab, organisation, traces, metadata={"k": "1"}) == "1"
+        assert await self.found(lab, organisation, traces, metadata={"k": True}) == "2"
+        assert await self.found(lab, organisation, traces, metadata={"k": 1, "j": "y"}) == ""
+        assert await self.found(lab, organisation, traces, scope={"k": 1}) == "2"
+        assert await self.found(lab, organisation, traces, tags=["b", "a"]) == "0"
+        assert await self.found(lab, organisation, traces, tags=["a"]) == "0"
+        assert await self.found(lab, organisation, traces, tags=[]) == "3210"
+
+    async def test_traces_are_found_by_errors_of_any_span(self, lab: Lab) -> None:
+        """``has_child_error`` looks at all spans of a trace, over pages and totals."""
+        organisation, traces = await self.store(lab, *({} for _ in range(4)))
+        error = {"message": "m"}
+        await lab.store.observability.batch_create_spans(
+            [span(traces[n], 1, error=error if n in {1, 3} else None) for n in range(4)]
+        )
+        assert await self.found(lab, organisation, traces, has_child_error=True) == "31"
+        assert await self.found(lab, organisation, traces, has_child_error=False) == "20"
+        page = await lab.store.observability.list_traces(
+            organization_id=organisation, has_child_error=True, per_page=1, page=1
+        )
+        assert [s.trace_id for s in page.spans] == [traces[1]]
+        assert (page.total, page.has_more) == (2, False)
+
+    async def test_what_still_runs_counts_as_the_latest_end(self, lab: Lab) -> None:
+        """Ordered by end, running traces come first when descending and last when ascending."""
+        organisation, traces = await self.store(
+            lab, {"ended_at": at(9)}, {"ended_at": None}, {"ended_at": at(3)}, {"ended_at": None}
+        )
+        running = sorted("13", key=lambda n: traces[int(n)])
+        down = await self.found(lab, organisation, traces, order_by={"field": "endedAt"})
+        assert down == "".join([*running[::-1], "0", "2"])
+        order = {"field": "ended_at", "direction": "ASC"}
+        up = await self.found(lab, organisation, traces, order_by=order)
+        assert up == "".join(["2", "0", *running])
+        order = {"direction": "ASC"}
+        assert await self.found(lab, organisation, traces, order_by=order) == "0123"
+
+    async def test_a_light_list_shows_how_the_input_begins(self, lab: Lab) -> None:
+        """The user's words of the first 100 characters, and nothing heavy."""
+        words = "word " * 50
+        inputs: list[Any] = [
+            "plain",
+            {"messages": [{"role": "system", "content": "x"}, {"role": "user", "content": "hi"}]},
+            words,
+            msgspec.UNSET,
+        ]
+        organisation, _ = await self.store(lab, *({"input": value} for value in inputs))
+        page = await lab.store.observability.list_traces_light(organization_id=organisation)
+        shown = [light.input_preview for light in page.spans]
+        assert shown == [None, f"{words[:100]}…", "hi", "plain"]
+        assert "input" not in msgspec.to_builtins(page.spans[0])
+
+    async def test_branches_are_runs_wherever_in_a_trace(self, lab: Lab) -> None:
+        """Spans of the types that are runs; other types are none, even if asked for."""
+        observability = lab.store.observability
+        organisation, traces = await self.store(lab, {"span_type": "workflow_run"})
+        kinds = ["tool_call", "model_step", "mcp_tool_call", "generic"]
+        await observability.batch_create_spans(
+            [
+                span(traces[0], n + 1, span_type=kind, organization_id=organisation)
+                for n, kind in enumerate(kinds)
+            ]
+        )
+        page = await observability.list_branches(organization_id=organisation)
+        assert [s.span_type for s in page.branches] == ["mcp_tool_call", "tool_call", "workflow_run"]
+        assert page.total == 3
+        page = await observability.list_branches(organization_id=organisation, span_type="tool_call")
+        assert [s.span_id for s in page.branches] == ["s0001"]
+        page = await observability.list_branches(organization_id=organisation, span_type="generic")
+        assert page.branches == []
