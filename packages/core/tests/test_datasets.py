@@ -318,6 +318,15 @@ async def test_filters_of_datasets_apply_together(datasets):
     assert await ids(candidate_key="k", target_type="workflow") == []
 
 
+async def test_what_cannot_be_looked_for_is_refused(datasets):
+    for filters in ({"name": 5}, {"target_type": 5}, {"candidate_id": ["x"]}, {"target_ids": [5]}):
+        with pytest.raises(InvalidArgumentError):
+            await datasets.list_datasets(**filters)
+    for arguments in ({"search": 5}, {"version": -1}, {"version": True}, {"version": "1"}):
+        with pytest.raises(InvalidArgumentError):
+            await datasets.list_items("d", **arguments)
+
+
 async def test_datasets_are_paged_and_ordered(datasets):
     for name in ("b", "c", "a"):
         await datasets.create_dataset(name, dataset_id=name)

@@ -7,7 +7,7 @@ from typing import Any
 
 from mastra_core.errors import InvalidArgumentError
 from mastra_core.records import DatasetItem, DatasetItemPage
-from mastra_core.storage.codec import check_id, from_json, to_json
+from mastra_core.storage.codec import check_id, clean_text, from_json, to_json
 from mastra_core.storage.domains.dataset_versions import ITEM, DatasetVersions
 from mastra_core.storage.paging import OrderBy, PerPage, Window, order, tenant, window
 from mastra_core.storage.scan import scan, sift
@@ -16,6 +16,13 @@ from mastra_core.storage.tables import DATASET_ITEMS
 
 ITEM_ORDERS = {"createdAt": "createdAt", "updatedAt": "updatedAt"}
 SEARCHED = [DATASET_ITEMS.positions[name] for name in ("input", "groundTruth")]
+
+
+def check_text(value: object, what: str) -> str:
+    """The text to look for, as it would be stored; anything else than text is refused."""
+    if not isinstance(value, str):
+        raise InvalidArgumentError(f"{what} must be text, not {type(value).__name__}")
+    return clean_text(value)
 
 
 class DatasetHistory(DatasetVersions):
@@ -67,13 +74,14 @@ class DatasetHistory(DatasetVersions):
         ordered = order(order_by, ITEM_ORDERS, "desc")
         where: tuple[Where, ...] = (Where("datasetId", "eq", check_id(dataset_id, "dataset_id")),)
         views = _views((*where, *tenant(organization_id, project_id)), version)
-        if len(views) == 1 and not search:
+        text = "" if search is None else check_text(search, "search")
+        if len(views) == 1 and not text:
             rows, total, more = await self._page(
                 DATASET_ITEMS, views[0], ordered, asked, with_total=with_total
             )
         else:
             rows, total, more = await self._sifted(
-                views, ordered, asked, search or "", with_total=with_total
+                views, ordered, asked, text, with_total=with_total
             )
         return DatasetItemPage(
             items=ITEM.records(rows), total=total, page=page, per_page=per_page, has_more=more

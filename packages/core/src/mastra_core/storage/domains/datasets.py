@@ -11,8 +11,9 @@ from msgspec import UNSET, UnsetType
 from mastra_core.clock import now
 from mastra_core.errors import ConflictError
 from mastra_core.records import Dataset, DatasetPage, JsonObject
-from mastra_core.storage.codec import check_id, clean_text
+from mastra_core.storage.codec import check_id
 from mastra_core.storage.domain import until_applied
+from mastra_core.storage.domains.dataset_history import check_text
 from mastra_core.storage.domains.dataset_purge import DatasetPurge
 from mastra_core.storage.domains.dataset_versions import DATASET, ITEM, as_read
 from mastra_core.storage.domains.item_schemas import (
@@ -212,12 +213,14 @@ class DatasetsStorage(DatasetPurge):
             "candidateId": candidate_id,
             "targetType": target_type,
         }
-        where += tuple([Where(k, "eq", v) for k, v in equal.items() if v is not None])
+        where += tuple(
+            [Where(k, "eq", check_text(v, k)) for k, v in equal.items() if v is not None]
+        )
         if target_ids:
             ids = tuple([check_id(target_id, "target id") for target_id in target_ids])
             where += (Where("targetIds", "has_any", ids),)
         if name:
-            where += (Where("name", "icontains", clean_text(name)),)
+            where += (Where("name", "icontains", check_text(name, "name")),)
         rows, total, more = await self._page(DATASETS, where, ordered, asked, with_total=with_total)
         return DatasetPage(
             datasets=DATASET.records(rows),
