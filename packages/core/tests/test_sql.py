@@ -109,8 +109,10 @@ def test_a_table_of_an_older_version_gets_the_columns_it_lacks():
     statements = [s.sql for s in SCHEMA.missing([DATASET_ITEMS], existing)]
     assert statements == [
         'ALTER TABLE "mastra_dataset_items" ADD COLUMN "isDeleted" INTEGER NOT NULL DEFAULT 0',
-        'CREATE INDEX IF NOT EXISTS "mastra_dataset_items_key" ON "mastra_dataset_items" '
-        '("id", "datasetVersion")',
+        (
+            'CREATE INDEX IF NOT EXISTS "mastra_dataset_items_key" ON "mastra_dataset_items" '
+            '("id", "datasetVersion")'
+        ),
     ]
 
 

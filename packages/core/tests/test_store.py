@@ -6,7 +6,6 @@ import asyncio
 from datetime import timedelta
 
 import pytest
-from mastra_core.storage.domains.workflows import WorkflowsStorage
 
 from mastra_core import (
     ConfigurationError,
@@ -20,6 +19,7 @@ from mastra_core import (
 )
 from mastra_core.clock import now
 from mastra_core.storage.domains.memory import MemoryStorage
+from mastra_core.storage.domains.workflows import WorkflowsStorage
 from mastra_core.storage.inmemory import InMemoryBackend
 from mastra_core.storage.store import DOMAINS
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from mastra_core.errors import ConfigurationError
 from mastra_core.storage.store import MastraStorage
 
 if TYPE_CHECKING:
     from mastra_core.agent import Agent
+
+T = TypeVar("T")
 
 
 class Mastra:
@@ -63,7 +65,7 @@ class Mastra:
         return f"Mastra(storage={self.storage!r}, agents={sorted(self._agents)})"
 
 
-def _named(parts: Mapping[str, Any], name: str, what: str) -> Any:
+def _named(parts: Mapping[str, T], name: str, what: str) -> T:
     if name not in parts:
         known = ", ".join(sorted(parts)) or "none"
         raise ConfigurationError(f"there is no {what} {name!r}; known: {known}")

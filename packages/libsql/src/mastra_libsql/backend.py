@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-import random
 import re
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Final, TypeVar
+from typing import Any, ClassVar, Final, TypedDict, TypeVar, Unpack
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from mastra_core.errors import (
@@ -21,14 +19,15 @@ from mastra_core.errors import (
     StorageError,
     UnavailableError,
 )
-from mastra_core.storage.loops import PerLoop
+from mastra_core.storage.loops import PerLoop, pauses
 from mastra_core.storage.schema import Column, ColumnType, Query, Row, Table
 from mastra_core.storage.sql import Decoder, Dialect, Statement
-from mastra_core.storage.sqlbackend import SqlBackend
+from mastra_core.storage.sqlbackend import BatchBackend, SqlBackend
 
 T = TypeVar("T")
 REMOTE: Final = ("libsql", "http", "https", "ws", "wss")
 PLAIN: Final = ("http", "ws")
+REMOTE_MODULES: Final = ("libsql_client", "aiohttp")
 # A server takes one writer at a time and refuses those who come meanwhile; a few hide the way there.
 WRITERS: Final = 4
 LONG_PAGE: Final = 100
@@ -57,15 +56,31 @@ MESSAGES: Final[Sequence[tuple[str, type[StorageError], str]]] = (
 )
 
 
-def open_backend(
-    url: str,
-    *,
-    auth_token: str | None = None,
-    encryption_key: str | None = None,
-    busy_timeout: float = 5.0,
-    synchronous: str = "NORMAL",
-) -> SqlBackend:
+class LibSQLOptions(TypedDict, total=False):
+    """How a database is opened.
+
+    ``auth_token`` is for servers that ask for one, ``encryption_key`` encrypts a file.
+    ``busy_timeout`` is how many seconds an operation waits for other writers, or for the server
+    (5). ``synchronous="FULL"`` makes each write of a file survive a loss of power, ``"NORMAL"``
+    (the default) a crash of the process.
+    """
+
+    auth_token: str | None
+    encryption_key: str | None
+    busy_timeout: float
+    synchronous: str
+
+
+def open_backend(url: str, **options: Unpack[LibSQLOptions]) -> SqlBackend:
     """The backend for a URL; nothing is opened before the first operation."""
+    auth_token, encryption_key = options.get("auth_token"), options.get("encryption_key")
+    busy_timeout, synchronous = (
+        options.get("busy_timeout", 5.0),
+        options.get("synchronous", "NORMAL"),
+    )
+    unknown = sorted(set(options) - LibSQLOptions.__annotations__.keys())
+    if unknown:
+        raise ConfigurationError(f"libSQL has no option {', '.join(unknown)}")
     if not isinstance(url, str) or not url:
         raise ConfigurationError("url must be file:path, :memory:, or a server's address")
     scheme, _, rest = url.partition(":")
@@ -136,7 +151,7 @@ class _LibSQL(SqlBackend):
     """What files and servers have in common: binary JSON, errors that only their text tells apart."""
 
     name: ClassVar[str] = "libSQL"
-    place: str
+    texts = MESSAGES
 
     def __init__(self) -> None:
         super().__init__(LibSQLDialect())
@@ -156,27 +171,13 @@ class _LibSQL(SqlBackend):
             self.dialect = TextDialect()
             return await super()._find_many(table, queries)
 
-    def _translate(self, error: Exception, doing: str) -> Exception:
-        text = str(error) or type(error).__name__
-        guard = re.search(r"guard (\d+)", text)
-        if guard is not None:
-            change = int(guard[1])
-            return self.unmet(Statement("", change=change))
-        # The name of a file or host may hold any of these words.
-        told = text.replace(self.place, "")
-        if isinstance(error, (ValueError, OSError, TimeoutError)) or _foreign(error):
-            for pattern, kind, advice in MESSAGES:
-                if re.search(pattern, told):
-                    return kind(f"{self} could not {doing}: {advice} ({text})")
-        return super()._translate(error, doing)
+    def _driver_raised(self, error: Exception) -> bool:
+        module = type(error).__module__.partition(".")[0]
+        return isinstance(error, (ValueError, OSError, TimeoutError)) or module in REMOTE_MODULES
 
 
 def _busy(error: Exception) -> bool:
     return any(text in str(error) for text in BUSY)
-
-
-def _foreign(error: Exception) -> bool:
-    return type(error).__module__.partition(".")[0] in {"libsql_client", "aiohttp"}
 
 
 class LibSQLBackend(_LibSQL):
@@ -256,10 +257,9 @@ class LibSQLBackend(_LibSQL):
 
     async def _patiently(self, error: ValueError, do: Callable[[], T]) -> T:
         """Do what failed again and again, if it failed because another process has the lock."""
-        deadline, pause = time.monotonic() + self._patience, 0.001
-        while _busy(error) and time.monotonic() < deadline:
-            await asyncio.sleep(random.uniform(pause / 2, pause))  # noqa: S311
-            pause = min(pause * 1.5, 0.05)
+        async for _ in pauses(self._patience):
+            if not _busy(error):
+                break
             try:
                 return do()
             except ValueError as again:
@@ -289,7 +289,7 @@ class LibSQLBackend(_LibSQL):
                 connection.close()
 
 
-class LibSQLRemoteBackend(_LibSQL):
+class LibSQLRemoteBackend(_LibSQL, BatchBackend):
     """A libSQL server: one request for each read and each write, however many changes it has."""
 
     def __init__(self, url: str, *, auth_token: str | None, timeout: float) -> None:
@@ -321,39 +321,24 @@ class LibSQLRemoteBackend(_LibSQL):
             ) from error
         return driver.create_client(self.url, auth_token=self._token or "")
 
-    async def _fetch(self, statement: Statement) -> Sequence[Any]:
-        return (await self._fetch_many([statement]))[0]
-
-    async def _fetch_many(self, statements: Sequence[Statement]) -> list[Sequence[Any]]:
-        results = await self._batch(statements)
-        return [[tuple(row) for row in result.rows] for result in results]
-
     async def _execute(self, statements: Sequence[Statement]) -> list[int]:
-        sent: list[Statement] = []
-        positions: list[int] = []
-        for statement in statements:
-            positions.append(len(sent))
-            sent.append(statement)
-            if statement.expect is not None:
-                sent.append(self.dialect.guard(statement))
         async with self._writers.get():
-            results = await self._batch(sent)
-        return [results[i].rows_affected for i in positions]
+            return await super()._execute(statements)
 
-    async def _batch(self, statements: Sequence[Statement]) -> Any:
+    async def _batch(self, statements: Sequence[Statement]) -> list[tuple[Sequence[Any], int]]:
         """One transaction; again and again while others write, since then nothing was done."""
-        pause = 0.001
+        sent = [(statement.sql, list(statement.params)) for statement in statements]
+        waits = pauses(self._timeout)
         async with asyncio.timeout(self._timeout):
             while True:
                 try:
-                    return await self._clients.get().batch(
-                        [(s.sql, list(s.params)) for s in statements]
-                    )
+                    results = await self._clients.get().batch(sent)
                 except Exception as error:
                     if not _busy(error):
                         raise
-                await asyncio.sleep(random.uniform(pause / 2, pause))  # noqa: S311
-                pause = min(pause * 1.5, 0.05)
+                    await anext(waits, None)
+                else:
+                    return [([tuple(row) for row in r.rows], r.rows_affected) for r in results]
 
     async def _close(self) -> None:
         client = self._clients.pop()

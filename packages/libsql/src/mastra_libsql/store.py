@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Unpack
 
 from mastra_core.storage.domain import StorageDomain
 from mastra_core.storage.domains.datasets import DatasetsStorage
@@ -13,18 +13,14 @@ from mastra_core.storage.domains.observability import ObservabilityStorage
 from mastra_core.storage.domains.scores import ScoresStorage
 from mastra_core.storage.domains.workflows import WorkflowsStorage
 from mastra_core.storage.store import BackendStore
-from mastra_libsql.backend import open_backend
+from mastra_libsql.backend import LibSQLOptions, open_backend
 
 
 class LibSQLStore(BackendStore):
-    """All domains in one libSQL database.
+    """All domains in one libSQL database; ``options`` are those of ``LibSQLOptions``.
 
     ``url`` is ``file:path`` (or ``file:./path``), ``:memory:``, or the address of a server
-    (``libsql://``, ``http(s)://``, ``ws(s)://``), which needs ``mastra-libsql[remote]`` and, where
-    the server asks for one, ``auth_token``. ``encryption_key`` encrypts a file. ``busy_timeout``
-    is how many seconds an operation waits for other writers (or for the server);
-    ``synchronous="FULL"`` makes each write survive a loss of power, ``"NORMAL"`` a crash of the
-    process.
+    (``libsql://``, ``http(s)://``, ``ws(s)://``), which needs ``mastra-libsql[remote]``.
     """
 
     def __init__(
@@ -32,44 +28,19 @@ class LibSQLStore(BackendStore):
         *,
         id: str,  # noqa: A002 (the original's name)
         url: str,
-        auth_token: str | None = None,
-        encryption_key: str | None = None,
-        busy_timeout: float = 5.0,
-        synchronous: str = "NORMAL",
         disable_init: bool = False,
         retention: Mapping[str, Mapping[str, Any]] | None = None,
+        **options: Unpack[LibSQLOptions],
     ) -> None:
-        backend = open_backend(
-            url,
-            auth_token=auth_token,
-            encryption_key=encryption_key,
-            busy_timeout=busy_timeout,
-            synchronous=synchronous,
-        )
+        backend = open_backend(url, **options)
         super().__init__(backend, id=id, disable_init=disable_init, retention=retention)
 
 
 class _OnLibSQL(StorageDomain):
-    """A domain that opens its own database; the options are those of ``LibSQLStore``."""
+    """A domain that opens its own database: the arguments are those of ``LibSQLStore``."""
 
-    def __init__(
-        self,
-        *,
-        url: str,
-        auth_token: str | None = None,
-        encryption_key: str | None = None,
-        busy_timeout: float = 5.0,
-        synchronous: str = "NORMAL",
-    ) -> None:
-        super().__init__(
-            open_backend(
-                url,
-                auth_token=auth_token,
-                encryption_key=encryption_key,
-                busy_timeout=busy_timeout,
-                synchronous=synchronous,
-            )
-        )
+    def __init__(self, *, url: str, **options: Unpack[LibSQLOptions]) -> None:
+        super().__init__(open_backend(url, **options))
 
 
 class MemoryLibSQL(_OnLibSQL, MemoryStorage):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import re
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -57,9 +58,12 @@ class Backend(ABC):
     """
 
     errors: ClassVar[ErrorMap] = {}
+    # For drivers that raise one class for everything: what their texts mean, and what to do.
+    texts: ClassVar[Sequence[tuple[str, type[StorageError], str]]] = ()
     capabilities: ClassVar[frozenset[Capability]] = frozenset(Capability)
     limits: ClassVar[Limits] = Limits()
     name: ClassVar[str] = "storage"
+    place: str = ""
 
     def __init__(self) -> None:
         self.auto_setup = True
@@ -246,7 +250,17 @@ class Backend(ABC):
         for kind, mapped in self.errors.items():
             if isinstance(error, kind):
                 return mapped(f"{self.name} could not {doing}: {error}")
+        text = str(error) or type(error).__name__
+        # The name of a file or host may hold any of the words that are looked for.
+        told = text.replace(self.place, "") if self.place else text
+        for pattern, mapped, advice in self.texts if self._driver_raised(error) else ():
+            if re.search(pattern, told):
+                return mapped(f"{self!r} could not {doing}: {advice} ({text})")
         return StorageError(f"{self.name} could not {doing}: {type(error).__name__}: {error}")
+
+    def _driver_raised(self, error: Exception) -> bool:
+        """Whether the text of an error is the driver's, so that ``texts`` apply to it."""
+        return True
 
     def _pushes(self, table: Table, where: Where) -> bool:
         """Whether the database itself applies this condition; otherwise it is applied to pages."""

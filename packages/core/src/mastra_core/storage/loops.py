@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Hashable
+import random
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
@@ -52,6 +54,15 @@ class Turns:
         if lock is None:
             lock = locks[key] = asyncio.Lock()
         return lock
+
+
+async def pauses(seconds: float) -> AsyncIterator[None]:
+    """Waits between attempts, at random and longer each time, until so many seconds have passed."""
+    deadline, pause = time.monotonic() + seconds, 0.001
+    while time.monotonic() < deadline:
+        await asyncio.sleep(random.uniform(pause / 2, pause))  # noqa: S311 (no secret)
+        pause = min(pause * 1.5, 0.05)
+        yield
 
 
 class Once:

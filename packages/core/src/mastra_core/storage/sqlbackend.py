@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -103,3 +104,39 @@ class SqlBackend(Backend):
 
     def _pushes(self, table: Table, where: Where) -> bool:
         return where.op != "icontains"
+
+
+class BatchBackend(SqlBackend):
+    """A SQL database whose protocol takes a whole transaction in one request.
+
+    An adapter gives ``_batch``: statements as one transaction, the rows and the number of affected
+    rows of each. What a write expects is checked inside of it, by ``dialect.guard``.
+    """
+
+    @abstractmethod
+    async def _batch(
+        self, statements: Sequence[Statement]
+    ) -> Sequence[tuple[Sequence[Any], int]]: ...
+
+    async def _fetch(self, statement: Statement) -> Sequence[Any]:
+        return (await self._batch([statement]))[0][0]
+
+    async def _fetch_many(self, statements: Sequence[Statement]) -> list[Sequence[Any]]:
+        return [rows for rows, _ in await self._batch(statements)]
+
+    async def _execute(self, statements: Sequence[Statement]) -> list[int]:
+        sent: list[Statement] = []
+        positions: list[int] = []
+        for statement in statements:
+            positions.append(len(sent))
+            sent.append(statement)
+            if statement.expect is not None:
+                sent.append(self.dialect.guard(statement))
+        results = await self._batch(sent)
+        return [results[i][1] for i in positions]
+
+    def _translate(self, error: Exception, doing: str) -> Exception:
+        guard = re.search(r"guard (\d+)", str(error))
+        if guard is None:
+            return super()._translate(error, doing)
+        return self.unmet(Statement("", change=int(guard[1])))

@@ -122,7 +122,7 @@ class WorkflowsStorage(StorageDomain):
             check_id(workflow_name, "workflow_name"),
             check_id(run_id, "run_id"),
             None if resource_id is None else check_id(resource_id, "resource_id"),
-            to_json(snapshot, "snapshot"),
+            to_json(snapshot, "snapshot", finite=False),
             at if created_at is None else milliseconds(created_at),
             at if updated_at is None else milliseconds(updated_at),
         )
@@ -274,7 +274,7 @@ class WorkflowsStorage(StorageDomain):
                 return None
             changed = change(decoded_snapshot(cast("str | None", text)))
             if changed is not None:
-                new, at = to_json(changed, "snapshot"), stamp()
+                new, at = to_json(changed, "snapshot", finite=False), stamp()
                 # The original's updates of a state leave the time alone: the text is compared too.
                 read = (*key, Where("updatedAt", "eq", version), Where("snapshot", "eq", text))
                 values: Mapping[str, Value | Advance] = {"snapshot": new, "updatedAt": Advance(at)}
