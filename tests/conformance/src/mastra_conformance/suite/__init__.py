@@ -5,24 +5,29 @@ from __future__ import annotations
 from mastra_conformance.suite.conditions import TestConditions, TestPaths
 from mastra_conformance.suite.datasets import TestDatasets, TestItems
 from mastra_conformance.suite.experiments import TestExperiments, TestResults
+from mastra_conformance.suite.hostile import TestArguments, TestDiscretion, TestImports, TestValues
 from mastra_conformance.suite.messages import TestMessageLists, TestMessages
 from mastra_conformance.suite.observability import TestSpans, TestTraceLists
 from mastra_conformance.suite.pages import TestOrder, TestPages
 from mastra_conformance.suite.promises import TestCapabilities, TestLife, TestLoops
 from mastra_conformance.suite.resources import TestClones, TestResources
 from mastra_conformance.suite.scores import TestScoreLists, TestScores
+from mastra_conformance.suite.tenancy import TestOrganisationScopes, TestResourceScopes
 from mastra_conformance.suite.threads import TestThreadLists, TestThreads
 from mastra_conformance.suite.waist import TestChanges, TestPuts, TestRows
 from mastra_conformance.suite.windows import TestIncluded
 from mastra_conformance.suite.workflows import TestRuns, TestSnapshots, TestSteps
 
 __all__ = [
+    "TestArguments",
     "TestCapabilities",
     "TestChanges",
     "TestClones",
     "TestConditions",
     "TestDatasets",
+    "TestDiscretion",
     "TestExperiments",
+    "TestImports",
     "TestIncluded",
     "TestItems",
     "TestLife",
@@ -30,9 +35,11 @@ __all__ = [
     "TestMessageLists",
     "TestMessages",
     "TestOrder",
+    "TestOrganisationScopes",
     "TestPages",
     "TestPaths",
     "TestPuts",
+    "TestResourceScopes",
     "TestResources",
     "TestResults",
     "TestRows",
@@ -45,4 +52,5 @@ __all__ = [
     "TestThreadLists",
     "TestThreads",
     "TestTraceLists",
+    "TestValues",
 ]
