@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from operator import attrgetter
 from typing import Any, Generic, TypeVar, cast, get_type_hints
 
 import msgspec
@@ -150,8 +152,24 @@ def _text_encoder(name: str, *, indexed: bool, key: bool) -> Encode:
     return identity if indexed else text
 
 
-def _timestamp(value: Any) -> Value:
-    return None if value is None else milliseconds(value)
+def _timestamp_encoder(name: str) -> Encode:
+    def timestamp(value: Any) -> Value:
+        if value is None:
+            return None
+        if not isinstance(value, datetime):
+            raise InvalidArgumentError(f"{name} must be a datetime, not {type(value).__name__}")
+        return milliseconds(value)
+
+    return timestamp
+
+
+def _plain_texts(values: Sequence[Any]) -> bool:
+    """Whether all are texts that any database takes as they are, also as ids."""
+    if set(map(type, values)) != {str}:
+        return False
+    joined = "".join(values)
+    lengths = set(map(len, values))
+    return joined.isascii() and "\0" not in joined and 0 < min(lengths) <= max(lengths) <= ID_LENGTH
 
 
 def _number_encoder(name: str) -> Encode:
@@ -172,7 +190,7 @@ def _encoder(column: Column, name: str, *, exact: bool, indexed: bool, key: bool
         case "text":
             return _text_encoder(name, indexed=indexed, key=key)
         case "timestamp":
-            return _timestamp
+            return _timestamp_encoder(name)
         case "float" | "integer" | "bigint":
             return _number_encoder(name)
         case _:
@@ -220,6 +238,7 @@ class Codec(Generic[R]):
         self.table = table
         self.names = tuple(fields[name].name for name in table.names)
         self._encoders: list[tuple[str, Encode | None]] = []
+        self._columns: list[tuple[int, Encode, Callable[[Sequence[Any]], bool] | None]] = []
         self._decoders: list[tuple[int, Decode, Decode | None]] = []
         for i, column in enumerate(table.columns):
             field = fields[column.name]
@@ -238,6 +257,11 @@ class Codec(Generic[R]):
                 exactly = field.default is UNSET
                 self._decoders.append((i, *_decoder(hints[field.name], exact=exactly)))
             self._encoders.append((field.name, encode))
+            if encode is not None:
+                own = special is not None and field.name in special
+                plain = _plain_texts if column.type == "text" and not own else None
+                self._columns.append((i, encode, plain))
+        self._fields: Callable[[R], tuple[Any, ...]] = attrgetter(*self.names)
         # The constructor call is text evaluated once, as dataclasses do: five times faster a row
         # than building a dictionary of arguments.
         arguments = ", ".join(self.names)
@@ -248,12 +272,18 @@ class Codec(Generic[R]):
 
     def row(self, record: R) -> Row:
         """The full row of a record; what cannot be stored is an ``InvalidArgumentError``."""
-        return tuple(
-            [
-                getattr(record, name) if encode is None else encode(getattr(record, name))
-                for name, encode in self._encoders
-            ]
-        )
+        row = list(self._fields(record))
+        for i, encode, _ in self._columns:
+            row[i] = encode(row[i])
+        return tuple(row)
+
+    def rows(self, records: Sequence[R]) -> list[Row]:
+        """The full rows of many records, a column at a time."""
+        columns: list[Sequence[Any]] = list(zip(*map(self._fields, records), strict=True))
+        for i, encode, plain in self._columns:
+            if plain is None or not plain(columns[i]):
+                columns[i] = [encode(value) for value in columns[i]]
+        return list(zip(*columns, strict=True))
 
     def values(self, changes: Mapping[str, Any]) -> dict[str, Value]:
         """Column values of some fields, for an update; the keys are the record's field names."""

@@ -65,7 +65,7 @@ class MessageUpdate(
 
 
 def _encode_content(content: Any) -> Value:
-    parts = cast("Any", content).get("parts") if isinstance(content, Mapping) else None
+    parts = cast("JsonObject", content).get("parts") if isinstance(content, dict) else None
     if not isinstance(parts, list):
         raise InvalidArgumentError(
             'content of a message must be {"format": 2, "parts": [...]}; what was given is '
@@ -192,7 +192,9 @@ class Messages(Threads):
         the same step if it is not there.
         """
         unique = {message.id: message for message in messages}
-        rows = [MESSAGE.row(message) for message in unique.values()]
+        rows = (
+            MESSAGE.rows(list(unique.values())) if len(unique) != 1 else [MESSAGE.row(messages[-1])]
+        )
         for message in unique.values():
             if not (message.thread_id and message.resource_id and message.role):
                 check_id(message.thread_id, "thread_id of a message")
