@@ -33,7 +33,7 @@ class Bench:
 
     def __init__(self, system: System) -> None:
         self.system = system
-        self._snapshot = snapshot()
+        self._snapshots = 0
 
     async def seed(self) -> dict[str, Any]:
         """Write the data, and let go of it."""
@@ -92,7 +92,8 @@ class Bench:
         if cell == "newest_threads":
             return (lambda _: self.system.newest_threads()), None
         if cell == "save_snapshot":
-            return self.system.save_snapshot, self._snapshot
+            self._snapshots += 1
+            return self.system.save_snapshot, snapshot(self._snapshots)
         return (lambda _: self.system.load_snapshot()), None
 
     def _batch(self, count: int) -> Any:
@@ -109,8 +110,8 @@ class Bench:
         if "newest_threads" not in absent:
             expect(len(await self.system.newest_threads()), NEWEST, "threads")
         if "save_snapshot" not in absent:
-            await self.system.save_snapshot(self._snapshot)
-            expect(await self.system.load_snapshot(), self._snapshot, "snapshot")
+            await self.system.save_snapshot(snapshot())
+            expect(await self.system.load_snapshot(), snapshot(), "snapshot")
 
 
 def expect(found: object, wanted: object, what: str) -> None:

@@ -192,7 +192,7 @@ def quartiles(values: Sequence[float]) -> tuple[float, float]:
     """Return the first and the third quartile."""
     if len(values) < 2:
         return values[0], values[0]
-    low, _, high = statistics.quantiles(values, n=4)
+    low, _, high = statistics.quantiles(values, n=4, method="inclusive")
     return low, high
 
 

@@ -71,9 +71,12 @@ class Messages:
         )
 
 
-def snapshot() -> dict[str, Any]:
-    """Return a workflow snapshot of about 50 KB of JSON: steps with their payloads and outputs."""
-    step = {"status": "success", "startedAt": 1704067200000, "endedAt": 1704067201234}
+def snapshot(number: int = 0) -> dict[str, Any]:
+    """Return a workflow snapshot of about 50 KB of JSON: steps with their payloads and outputs.
+
+    Every number gives another one of the same length: SQLite does not write what has not changed.
+    """
+    step = {"status": "success", "startedAt": 1704067200000 + number, "endedAt": 1704067201234}
     one = len(TEXT) * 2 + 170
     context = {
         f"step-{number:03}": {

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from workload import APPENDED, LAST, NEWEST, USER, Message, System
+from workload import LAST, NEWEST, USER, Message, System
 
 from systems.tables import (
     MESSAGE_COLUMNS,
@@ -84,16 +84,16 @@ class Bare(System):
                 self.execute(INSERT, rows[0])
             else:
                 self.insert(rows)
-            self._touch()
+            self._touch(batch[0].thread)
             self.execute("COMMIT")
         except BaseException:
             self.execute("ROLLBACK")
             raise
 
-    def _touch(self) -> None:
-        touched = self.execute(TOUCH, (text(datetime.now(UTC)), APPENDED[0])).rowcount
+    def _touch(self, thread: str) -> None:
+        touched = self.execute(TOUCH, (text(datetime.now(UTC)), thread)).rowcount
         if touched != 1:
-            raise LookupError(APPENDED[0])
+            raise LookupError(thread)
 
     async def last(self, thread: str) -> Sequence[Any]:
         return [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from datetime import timedelta
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -21,7 +22,7 @@ from workload import (
 from mastra_libsql import LibSQLStore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime
     from pathlib import Path
 
@@ -49,16 +50,22 @@ def row(message: Message) -> tuple[str, ...]:
     )
 
 
-async def fill(path: Path, messages: Messages) -> None:
+async def fill(
+    path: Path,
+    messages: Messages,
+    sizes: Mapping[str, int] = MappingProxyType(dict((*SIZES.items(), APPENDED))),
+    threads: int = THREADS,
+) -> None:
     """Create the tables and indexes in a new file, and write the data of the workload."""
     store = LibSQLStore(id="seed", url=f"file:{path}")
     await store.init()
     await store.close()
     connection = sqlite3.connect(path)
     connection.executemany(
-        f"INSERT INTO mastra_threads ({THREAD_COLUMNS}) VALUES (?,?,?,?,?,?)", _threads()
+        f"INSERT INTO mastra_threads ({THREAD_COLUMNS}) VALUES (?,?,?,?,?,?)",
+        _threads(sizes, threads),
     )
-    for thread, size in (*SIZES.items(), APPENDED):
+    for thread, size in sizes.items():
         for batch in messages.batches(thread, size, 5_000):
             connection.executemany(
                 f"INSERT INTO mastra_messages ({MESSAGE_COLUMNS}) VALUES (?,?,?,?,?,?,?)",
@@ -68,10 +75,10 @@ async def fill(path: Path, messages: Messages) -> None:
     connection.close()
 
 
-def _threads() -> Iterator[tuple[str, ...]]:
+def _threads(owned: Iterable[str], count: int) -> Iterator[tuple[str, ...]]:
     at = text(START)
-    for thread in (*SIZES, APPENDED[0]):
+    for thread in owned:
         yield thread, OWNER, f"Title of {thread}", '{"pinned":false}', at, at
-    for number in range(THREADS):
+    for number in range(count):
         name, at = f"thread-{number:06}", text(START + timedelta(milliseconds=number))
         yield name, USER, f"Title of {name}", '{"pinned":false}', at, at
