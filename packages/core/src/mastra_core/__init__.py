@@ -23,12 +23,12 @@ from mastra_core.errors import (
     UnsupportedError,
 )
 from mastra_core.mastra import Mastra
-from mastra_core.plugins import open_storage
 from mastra_core.records import Message, Resource, Thread
 from mastra_core.storage.store import InMemoryStore, MastraStorage
 
 if TYPE_CHECKING:
     from mastra_core.agent import Agent
+    from mastra_core.plugins import open_storage
 
 __all__ = [
     "Agent",
@@ -56,7 +56,11 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """``Agent`` is loaded when asked for: programs that only store need no model framework."""
+    """What not every program needs is loaded when asked for."""
+    if name == "open_storage":
+        from mastra_core.plugins import open_storage  # noqa: PLC0415
+
+        return open_storage
     if name == "Agent":
         from mastra_core.agent import Agent  # noqa: PLC0415
 

@@ -11,8 +11,9 @@ import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import cached_property
 from operator import attrgetter
-from typing import Any, Generic, TypeVar, cast, get_type_hints
+from typing import Any, Generic, TypeAlias, TypeVar, cast, get_type_hints
 
 import msgspec
 from msgspec import UNSET
@@ -219,27 +220,20 @@ def _decoded(values: Sequence[Any], decode: Decode, quick: Decode | None) -> lis
     return [decode(value) for value in values]
 
 
-class Codec(Generic[R]):
-    """How the records of one type stand in the rows of one table.
+Special: TypeAlias = Mapping[str, tuple[Encode, Decode] | tuple[Encode, Decode, Decode]]
 
-    ``special`` gives the encoder and decoder of fields that need their own, and if there is one a
-    quick decoder that raises (``TypeError`` or msgspec's errors) for what it cannot do.
-    """
 
-    def __init__(
-        self,
-        table: Table,
-        record: type[R],
-        special: Mapping[str, tuple[Encode, Decode] | tuple[Encode, Decode, Decode]] | None = None,
-    ) -> None:
+class _Plan(Generic[R]):
+    """What a codec works with, found out from the types of the record's fields."""
+
+    def __init__(self, table: Table, record: type[R], special: Special | None) -> None:
         hints = get_type_hints(record)
         fields = {column_name(table, f.name): f for f in msgspec.structs.fields(record)}
         indexed = {name for index in table.indexes for name in index.columns} | set(table.key)
-        self.table = table
         self.names = tuple(fields[name].name for name in table.names)
-        self._encoders: list[tuple[str, Encode | None]] = []
-        self._columns: list[tuple[int, Encode, Callable[[Sequence[Any]], bool] | None]] = []
-        self._decoders: list[tuple[int, Decode, Decode | None]] = []
+        self.encoders: list[tuple[str, Encode | None]] = []
+        self.columns: list[tuple[int, Encode, Callable[[Sequence[Any]], bool] | None]] = []
+        self.decoders: list[tuple[int, Decode, Decode | None]] = []
         for i, column in enumerate(table.columns):
             field = fields[column.name]
             exact = field.default is UNSET or (field.required and hints[field.name] is Any)
@@ -252,42 +246,65 @@ class Codec(Generic[R]):
             )
             if special and field.name in special:
                 encode, decode, *quick = special[field.name]
-                self._decoders.append((i, decode, quick[0] if quick else None))
+                self.decoders.append((i, decode, quick[0] if quick else None))
             elif column.type == "json":
                 exactly = field.default is UNSET
-                self._decoders.append((i, *_decoder(hints[field.name], exact=exactly)))
-            self._encoders.append((field.name, encode))
+                self.decoders.append((i, *_decoder(hints[field.name], exact=exactly)))
+            self.encoders.append((field.name, encode))
             if encode is not None:
                 own = special is not None and field.name in special
                 plain = _plain_texts if column.type == "text" and not own else None
-                self._columns.append((i, encode, plain))
-        self._fields: Callable[[R], tuple[Any, ...]] = attrgetter(*self.names)
+                self.columns.append((i, encode, plain))
+        self.fields: Callable[[R], tuple[Any, ...]] = attrgetter(*self.names)
         # The constructor call is text evaluated once, as dataclasses do: five times faster a row
         # than building a dictionary of arguments.
         arguments = ", ".join(self.names)
         call = ", ".join(f"{name}={name}" for name in self.names)
         text = f"lambda columns: [record({call}) for {arguments} in zip(*columns)]"
-        self._build: Callable[[Sequence[Sequence[Any]]], list[R]]
-        self._build = eval(text, {"record": record})  # noqa: S307
+        self.build: Callable[[Sequence[Sequence[Any]]], list[R]]
+        self.build = eval(text, {"record": record})  # noqa: S307
+
+
+class Codec(Generic[R]):
+    """How the records of one type stand in the rows of one table.
+
+    ``special`` gives the encoder and decoder of fields that need their own, and if there is one a
+    quick decoder that raises (``TypeError`` or msgspec's errors) for what it cannot do.
+    """
+
+    def __init__(self, table: Table, record: type[R], special: Special | None = None) -> None:
+        self.table = table
+        self._record = record
+        self._special = special
+
+    @cached_property
+    def _plan(self) -> _Plan[R]:
+        """Made by the first use: looking at types would be a third of the time of an import."""
+        return _Plan(self.table, self._record, self._special)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the fields, in the order of the table's columns."""
+        return self._plan.names
 
     def row(self, record: R) -> Row:
         """The full row of a record; what cannot be stored is an ``InvalidArgumentError``."""
-        row = list(self._fields(record))
-        for i, encode, _ in self._columns:
+        row = list(self._plan.fields(record))
+        for i, encode, _ in self._plan.columns:
             row[i] = encode(row[i])
         return tuple(row)
 
     def rows(self, records: Sequence[R]) -> list[Row]:
         """The full rows of many records, a column at a time."""
-        columns: list[Sequence[Any]] = list(zip(*map(self._fields, records), strict=True))
-        for i, encode, plain in self._columns:
+        columns: list[Sequence[Any]] = list(zip(*map(self._plan.fields, records), strict=True))
+        for i, encode, plain in self._plan.columns:
             if plain is None or not plain(columns[i]):
                 columns[i] = [encode(value) for value in columns[i]]
         return list(zip(*columns, strict=True))
 
     def values(self, changes: Mapping[str, Any]) -> dict[str, Value]:
         """Column values of some fields, for an update; the keys are the record's field names."""
-        encoders = dict(self._encoders)
+        encoders = dict(self._plan.encoders)
         values: dict[str, Value] = {}
         for name, value in changes.items():
             encode = encoders[name]
@@ -299,9 +316,9 @@ class Codec(Generic[R]):
         if not rows:
             return []
         columns: list[Sequence[Any]] = list(zip(*rows, strict=True))
-        for i, decode, quick in self._decoders:
+        for i, decode, quick in self._plan.decoders:
             columns[i] = _decoded(columns[i], decode, quick)
-        return self._build(columns)
+        return self._plan.build(columns)
 
     def record(self, rows: Sequence[Row]) -> R | None:
         """The record of the first row, or ``None`` where there is no row."""
