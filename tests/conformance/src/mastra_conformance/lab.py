@@ -13,6 +13,7 @@ from uuid import uuid4
 import msgspec
 import pytest
 
+from mastra_core.plugins import open_storage
 from mastra_core.storage.backend import Backend, Capability
 from mastra_core.storage.domain import StorageDomain
 from mastra_core.storage.store import DOMAINS, MastraStorage
@@ -45,11 +46,19 @@ class Site:
     """The adapter under test, for a whole run: its factory, the sizes, and what was learned."""
 
     def __init__(
-        self, factory: Callable[[], MastraStorage], settings: Settings, url: str | None
+        self,
+        factory: Callable[[], MastraStorage],
+        settings: Settings,
+        *,
+        url: str | None = None,
+        empty_url: str | None = None,
     ) -> None:
         self.factory = factory
         self.settings = settings
         self.url: str | None = url or getattr(factory, "url", None)
+        self.empty: Callable[[], Callable[[], MastraStorage]] | None = (
+            getattr(factory, "empty", None) if empty_url is None else lambda: _by_url(empty_url)
+        )
         self.facts = Facts()
 
     def make(self) -> MastraStorage:
@@ -99,6 +108,16 @@ class Lab:
         store = self.site.make()
         self._opened.append(store)
         return store
+
+    def empty(self) -> Callable[[], MastraStorage]:
+        """A factory on a new, empty database; without a way to make one the test is not run."""
+        made = self.site.empty
+        if made is None:
+            self.not_run(
+                "no way to make an empty database: give the factory an attribute empty, or give "
+                "--storage-empty with a URL in which {} stands for a new name"
+            )
+        return made()
 
     async def close(self) -> None:
         """Close every instance that the test opened."""
@@ -155,6 +174,16 @@ def backend_of(store: MastraStorage) -> Backend:
 def fresh(kind: str = "id") -> str:
     """An id that nobody else has: what keeps tests apart on a shared database."""
     return f"{kind}-{uuid4().hex}"
+
+
+def _by_url(template: str) -> Callable[[], MastraStorage]:
+    url = template.replace("{}", uuid4().hex)
+
+    def factory() -> MastraStorage:
+        return open_storage(url)
+
+    factory.url = url  # type: ignore[attr-defined]
+    return factory
 
 
 def _version(package: str) -> str:

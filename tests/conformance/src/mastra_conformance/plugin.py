@@ -36,6 +36,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """The options of the suite."""
     add = parser.getgroup("mastra conformance").addoption
     add("--storage", metavar="URL", help="the storage to test, if there is no storage_factory")
+    add(
+        "--storage-empty",
+        metavar="URL",
+        help="makes new, empty databases of the same kind: {} in it stands for a new name",
+    )
     add("--conformance-report", metavar="DIR", help="write conformance.md, .json and .svg there")
     add(
         "--conformance-require",
@@ -106,7 +111,12 @@ def conformance_site(
 ) -> Site:
     """The adapter under test, for the whole run."""
     config = request.config
-    return Site(storage_factory, config.stash[WATCH].settings, config.getoption("--storage"))
+    return Site(
+        storage_factory,
+        config.stash[WATCH].settings,
+        url=config.getoption("--storage"),
+        empty_url=config.getoption("--storage-empty"),
+    )
 
 
 @pytest.fixture

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from mastra_conformance.suite.budgets import TestGrowth, TestRoundTrips
+from mastra_conformance.suite.concurrency import (
+    TestLostUpdates,
+    TestRaces,
+    TestReadingWhileWriting,
+)
 from mastra_conformance.suite.conditions import TestConditions, TestPaths
 from mastra_conformance.suite.datasets import TestDatasets, TestItems
 from mastra_conformance.suite.experiments import TestExperiments, TestResults
+from mastra_conformance.suite.faults import TestCancellation, TestCuts
 from mastra_conformance.suite.hostile import TestArguments, TestDiscretion, TestImports, TestValues
 from mastra_conformance.suite.messages import TestMessageLists, TestMessages
 from mastra_conformance.suite.observability import TestSpans, TestTraceLists
 from mastra_conformance.suite.pages import TestOrder, TestPages
+from mastra_conformance.suite.parallel import TestProcesses
 from mastra_conformance.suite.promises import TestCapabilities, TestLife, TestLoops
 from mastra_conformance.suite.resources import TestClones, TestResources
 from mastra_conformance.suite.scores import TestScoreLists, TestScores
@@ -20,28 +28,36 @@ from mastra_conformance.suite.workflows import TestRuns, TestSnapshots, TestStep
 
 __all__ = [
     "TestArguments",
+    "TestCancellation",
     "TestCapabilities",
     "TestChanges",
     "TestClones",
     "TestConditions",
+    "TestCuts",
     "TestDatasets",
     "TestDiscretion",
     "TestExperiments",
+    "TestGrowth",
     "TestImports",
     "TestIncluded",
     "TestItems",
     "TestLife",
     "TestLoops",
+    "TestLostUpdates",
     "TestMessageLists",
     "TestMessages",
     "TestOrder",
     "TestOrganisationScopes",
     "TestPages",
     "TestPaths",
+    "TestProcesses",
     "TestPuts",
+    "TestRaces",
+    "TestReadingWhileWriting",
     "TestResourceScopes",
     "TestResources",
     "TestResults",
+    "TestRoundTrips",
     "TestRows",
     "TestRuns",
     "TestScoreLists",
