@@ -397,6 +397,22 @@ async def test_an_abandoned_stream_stops_the_model_and_its_text_is_not_kept(way)
 
 
 @pytest.mark.asyncio
+async def test_a_tool_call_that_was_not_said_to_its_end_is_not_kept():
+    async def half(messages, info):
+        yield {0: DeltaToolCall("look", '{"a', tool_call_id="c")}
+        yield "meanwhile"
+        await asyncio.Event().wait()
+
+    notes = Notes()
+    agent = Agent(id="a", model=FunctionModel(stream_function=half), tools=[look], memory=notes)
+    async with await agent.stream("hi", memory=HERE) as stream:
+        async for text in stream.text_stream:
+            assert text == "meanwhile"
+            break
+    assert notes.kinds() == ["user", ["error"]]
+
+
+@pytest.mark.asyncio
 async def test_a_stream_closed_before_it_was_read_never_calls_the_model():
     notes = Notes()
     agent = Agent(id="a", model=says("never"), memory=notes)

@@ -487,6 +487,13 @@ def test_files_of_the_original_are_understood(data, mime, expected):
         assert found == expected
 
 
+@pytest.mark.parametrize("at", [None, "soon", -(2**60), 2**60, 1.5])
+def test_a_time_that_is_none_is_that_of_the_message(at):
+    start = {"type": "step-start", "createdAt": at}
+    (response,) = to_model_messages([assistant(start, {"type": "text", "text": "hi"})])
+    assert response.timestamp == AT
+
+
 def test_a_stored_url_cannot_make_the_server_fetch_from_its_own_network():
     content = prompt_content([ImageUrl("http://10.0.0.1/x.png", force_download="allow-local")])
     (request,) = to_model_messages(
@@ -543,5 +550,15 @@ def test_a_result_without_its_call_is_kept_as_it_is():
         ModelResponse([TextPart("b")], timestamp=AT),
         ModelRequest([orphan]),
         ModelResponse([TextPart("c")], timestamp=AT),
+    ]
+    assert recalled(models) == models
+
+
+def test_a_result_that_comes_after_another_response_stays_in_its_place():
+    models = [
+        ModelRequest([UserPromptPart("a", timestamp=AT)]),
+        ModelResponse([ToolCallPart("add", {}, "c1")], timestamp=AT),
+        ModelResponse([TextPart("wait")], timestamp=AT),
+        ModelRequest([ToolReturnPart("add", 3, "c1", timestamp=AT)]),
     ]
     assert recalled(models) == models

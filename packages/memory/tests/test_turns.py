@@ -70,7 +70,8 @@ def agent(memory, function=echo, **options):
 async def test_a_turn_costs_one_read_and_one_write_before_the_model_and_one_write_after():
     backend = CountingBackend()
     mastra = Mastra(
-        storage=BackendStore(backend, id="counting"), agents=[agent(Memory(options={}))]
+        storage=BackendStore(backend, id="counting"),
+        agents=[agent(Memory(options={"last_messages": 2}))],
     )
     asking = mastra.get_agent("a")
     for _ in range(3):

@@ -19,6 +19,7 @@ from mastra_core.storage.codec import from_json, to_json
 VENDOR: Final = "pydantic_ai"
 VERBATIM: Final = "data-pydantic-ai"
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST: Final = 253_402_300_799_999  # the last millisecond of the year 9999
 
 # States of a tool call that has its result; one in any other state still waits for it.
 OUTCOMES: Final = {"result": "success", "output-error": "failed", "output-denied": "denied"}
@@ -62,7 +63,9 @@ def epoch(text: str | None) -> int | None:
 def moment(part: JsonObject, default: datetime) -> str:
     """The ISO time of a part, or of ``default`` where the part has none."""
     at = part.get("createdAt")
-    return iso(EPOCH + at * MILLISECOND if isinstance(at, int) else default)
+    if not isinstance(at, int) or not 0 <= at <= LATEST:
+        return iso(default)
+    return iso(EPOCH + at * MILLISECOND)
 
 
 def rest_of(part: JsonObject) -> JsonObject:
