@@ -153,29 +153,24 @@ class MemoryStorage(Messages):
 
         Concurrent updates lose nothing.
         """
+        where = (Where("id", "eq", check_id(resource_id, "resource_id")),)
+        given: dict[str, Any] = {} if working_memory is None else {"working_memory": working_memory}
 
         async def attempt() -> Resource:
-            stored = await self.get_resource_by_id(resource_id)
+            rows = await self.backend.find(RESOURCES, Query(where=where, limit=1))
+            stored = RESOURCE.record(rows)
             if stored is None:
-                new = Resource(
-                    id=resource_id, working_memory=working_memory, metadata=dict(metadata or {})
-                )
+                new = Resource(id=resource_id, metadata=dict(metadata or {}), **given)
                 await self.backend.write(Put(RESOURCES, (RESOURCE.row(new),), "fail"))
                 return new
             at = max(now(), milliseconds(stored.updated_at) + MILLISECOND)
-            changed = msgspec.structs.replace(
-                stored,
-                working_memory=stored.working_memory if working_memory is None else working_memory,
-                metadata={**(stored.metadata or {}), **(metadata or {})},
-                updated_at=at,
-            )
-            fields = {
-                "working_memory": changed.working_memory,
-                "metadata": changed.metadata,
-                "updated_at": at,
-            }
-            read = (Where("id", "eq", resource_id), Where("updatedAt", "eq", stored.updated_at))
+            fields = {**given, "updated_at": at}
+            read: tuple[Where, ...] = (*where, Where("updatedAt", "eq", stored.updated_at))
+            if metadata:
+                fields["metadata"] = {**(stored.metadata or {}), **metadata}
+                # The original's writers may bring back a time that a resource had before.
+                read += (Where("metadata", "eq", rows[0][RESOURCES.positions["metadata"]]),)
             await self.backend.write(Update(RESOURCES, read, RESOURCE.values(fields), expect=1))
-            return changed
+            return msgspec.structs.replace(stored, **fields)
 
         return await until_applied(attempt)

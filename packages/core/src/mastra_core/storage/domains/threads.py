@@ -67,26 +67,26 @@ class Threads(StorageDomain):
 
         Concurrent updates lose nothing. An unknown thread is a ``NotFoundError``.
         """
+        where = _owned(check_id(thread_id, "thread_id"), resource_id)
+        given: dict[str, Any] = {} if title is None else {"title": title}
 
         async def attempt() -> Thread:
-            thread = await self.get_thread_by_id(thread_id, resource_id=resource_id)
+            rows = await self.backend.find(THREADS, Query(where=where, limit=1))
+            thread = THREAD.record(rows)
             if thread is None:
                 raise thread_missing(thread_id, resource_id)
-            merged = {**(thread.metadata or {}), **metadata} if metadata else thread.metadata
-            changed = msgspec.structs.replace(
-                thread,
-                title=thread.title if title is None else title,
-                metadata=merged,
-                updated_at=max(now(), thread.updated_at + MILLISECOND),
-            )
-            fields = {"title": changed.title, "metadata": merged, "updated_at": changed.updated_at}
-            read = (
+            fields = {**given, "updated_at": max(now(), thread.updated_at + MILLISECOND)}
+            read: tuple[Where, ...] = (
                 Where("id", "eq", thread_id),
                 Where("resourceId", "eq", thread.resource_id),
                 Where("updatedAt", "eq", thread.updated_at),
             )
+            if metadata:
+                fields["metadata"] = {**(thread.metadata or {}), **metadata}
+                # The original's writers may bring back a time that a thread had before.
+                read += (Where("metadata", "eq", rows[0][THREADS.positions["metadata"]]),)
             await self.backend.write(Update(THREADS, read, THREAD.values(fields), expect=1))
-            return changed
+            return msgspec.structs.replace(thread, **fields)
 
         return await until_applied(attempt)
 
