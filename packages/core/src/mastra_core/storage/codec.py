@@ -296,6 +296,8 @@ class Codec(Generic[R]):
 
     def rows(self, records: Sequence[R]) -> list[Row]:
         """The full rows of many records, a column at a time."""
+        if not records:
+            return []
         columns: list[Sequence[Any]] = list(zip(*map(self._plan.fields, records), strict=True))
         for i, encode, plain in self._plan.columns:
             if plain is None or not plain(columns[i]):
