@@ -37,11 +37,12 @@ SAVE = (
     "ON CONFLICT (workflow_name, run_id) "
     "DO UPDATE SET snapshot = excluded.snapshot, updatedAt = excluded.updatedAt"
 )
+moment = datetime.fromisoformat
 LOAD = "SELECT snapshot FROM mastra_workflow_snapshot WHERE workflow_name = ? AND run_id = ?"
 
 
 class Bare(System):
-    """Rows as tuples with the JSON decoded, times as text, one connection, no thread hops.
+    """Rows as tuples with JSON and times decoded, one connection, no thread hops.
 
     An append inserts and touches the thread in one transaction that is rolled back when anything
     fails, also when there is no such thread. There are no records, and no check of what is read.
@@ -97,7 +98,7 @@ class Bare(System):
 
     async def last(self, thread: str) -> Sequence[Any]:
         return [
-            (id_, of, decode(content), role, kind, at, owner)
+            (id_, of, decode(content), role, kind, moment(at), owner)
             for id_, of, content, role, kind, at, owner in self.execute(
                 LAST_MESSAGES, (thread,)
             ).fetchall()
@@ -105,7 +106,14 @@ class Bare(System):
 
     async def newest_threads(self) -> Sequence[Any]:
         return [
-            (id_, owner, title, decode(metadata) if metadata else None, created, updated)
+            (
+                id_,
+                owner,
+                title,
+                decode(metadata) if metadata else None,
+                moment(created),
+                moment(updated),
+            )
             for id_, owner, title, metadata, created, updated in self.execute(
                 NEWEST_THREADS, (USER,)
             ).fetchall()
