@@ -18,6 +18,7 @@ S = TypeVar("S", bound=msgspec.Struct)
 PerPage: TypeAlias = int | Literal[False]
 MAX_OFFSET = 2**53 // 2
 KEY_LENGTH = 128
+LARGEST = 2**63
 FORBIDDEN_KEYS = frozenset({"__proto__", "prototype", "constructor"})
 
 
@@ -155,6 +156,10 @@ def metadata_conditions(
             raise InvalidArgumentError(
                 f"metadata filter {key!r} must be a string, number, boolean or None, "
                 f"not {type(value).__name__}"
+            )
+        if isinstance(value, (int, float)) and not -LARGEST <= value < LARGEST:
+            raise InvalidArgumentError(
+                f"metadata filter {key!r} is {value}; no database compares numbers beyond 64 bits"
             )
         wanted = clean_text(value) if isinstance(value, str) else value
         found.append(Where(column, "eq", wanted, (*inside, key)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice, product
+from itertools import islice, product, takewhile
 from operator import itemgetter
 from typing import Any, TypeAlias, cast
 
@@ -118,8 +118,10 @@ class SortedRows:
                 low += [bound] if w.op in {"gt", "gte"} else []
                 high += [(*bound, _END)] if w.op in {"lt", "lte"} else []
         if last:
-            rest = [sort_key(last[name]) for name in index[len(prefix) :] if name in last]
-            (high if down else low).append((*head, *rest))
+            # Only as far as the columns follow each other; the caller compares the rest.
+            known = takewhile(last.__contains__, index[len(prefix) :])
+            seen = (*head, *(sort_key(last[name]) for name in known))
+            (high if down else low).append((*seen, _END) if down else seen)
         start = bisect_left(entries, max(low), key=itemgetter(0))
         stop = bisect_right(entries, min(high), key=itemgetter(0))
         for i in range(stop - 1, start - 1, -1) if down else range(start, stop):
