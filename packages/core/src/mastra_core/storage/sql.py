@@ -82,6 +82,7 @@ class Dialect(Conditions):
         self.prefix = prefix
         self._selected: dict[tuple[Table, tuple[str, ...]], str] = {}
         self._shapes: dict[tuple[object, ...], str] = {}
+        self._touches: dict[tuple[object, ...], tuple[str, str]] = {}
         self._orders: dict[tuple[Table, Order], str] = {}
         self._decoded: dict[tuple[Table, tuple[str, ...]], list[tuple[int, Decoder]]] = {}
         self._insertions: dict[tuple[object, ...], tuple[str, str, str | None]] = {}
@@ -308,6 +309,25 @@ class Dialect(Conditions):
 
     def update(self, update: Update, position: int) -> Statement:
         """One UPDATE."""
+        values = update.values
+        # What every append does: to move a row's time on, found by texts.
+        if len(values) != 1 or not all(map(_names_text, update.where)):
+            return self.spelt(update, position)
+        ((name, value),) = values.items()
+        if not isinstance(value, Advance):
+            return self.spelt(update, position)
+        shape = (update.table, name, update.expect, *[w.column for w in update.where])
+        texts = self._touches.get(shape)
+        if texts is None:
+            written = self.spelt(update, position)
+            texts = self._touches[shape] = (written.sql, written.quick)
+        params: list[Any] = []
+        self.bind(params, value.at, update.table.column(name).type)
+        params += [w.value for w in update.where]
+        return Statement(texts[0], params, position, update.expect, update.table.name, texts[1])
+
+    def spelt(self, update: Update, position: int) -> Statement:
+        """One UPDATE, word by word."""
         table = update.table
         params: list[Any] = []
         sets: list[str] = []
