@@ -217,7 +217,7 @@ class Backend(ABC):
     def _completed(self, table: Table, query: Query) -> Query:
         """The query with a complete order, or with none where it can find one row only."""
         order = complete(table, query.order)
-        if query.limit == 1:
+        if query.limit == 1 and query.after is None:
             pinned = {w.column for w in query.where if w.op == "eq" and not w.path}
             order = () if pinned.issuperset(table.key) else order
         if order == query.order:
