@@ -24,8 +24,7 @@ from pydantic_ai.models.test import TestModel
 from mastra_core import ConfigurationError, InMemoryStore, Mastra, Message, UnavailableError
 from mastra_core.agent import Agent
 from mastra_core.conversation import Recollection
-from mastra_core.errors import InvalidArgumentError
-from mastra_core.stream import StreamAbandoned
+from mastra_core.errors import InvalidArgumentError, StreamAbandoned
 
 HERE = {"thread": "t", "resource": "r"}
 

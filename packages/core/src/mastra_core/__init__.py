@@ -19,6 +19,7 @@ from mastra_core.errors import (
     NotFoundError,
     SchemaError,
     StorageError,
+    StreamAbandoned,
     UnavailableError,
     UnsupportedError,
 )
@@ -48,6 +49,7 @@ __all__ = [
     "Resource",
     "SchemaError",
     "StorageError",
+    "StreamAbandoned",
     "Thread",
     "UnavailableError",
     "UnsupportedError",

@@ -19,6 +19,10 @@ class DomainNotConfigured(ConfigurationError):  # noqa: N818 (it says what is th
     """A storage domain was asked for that this storage does not have or that was switched off."""
 
 
+class StreamAbandoned(MastraError):  # noqa: N818 (it says what happened)
+    """A stream was closed before its end: there is no answer."""
+
+
 class StorageError(MastraError):
     """A storage operation failed; what was to be written was not written."""
 

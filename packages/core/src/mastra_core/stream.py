@@ -16,12 +16,8 @@ from pydantic_ai.messages import (
     TextPartDelta,
 )
 
-from mastra_core.errors import MastraError
+from mastra_core.errors import MastraError, StreamAbandoned
 from mastra_core.turn import AgentResult, Turn
-
-
-class StreamAbandoned(MastraError):  # noqa: N818 (it says what happened)
-    """A stream was closed before its end: there is no answer."""
 
 
 class AgentStream:
