@@ -163,11 +163,10 @@ def as_nobody() -> Iterator[Path]:
     """A folder that everybody can reach, and in it the rights of an ordinary user."""
     folder = Path(tempfile.mkdtemp())
     folder.chmod(0o777)
-    root = os.geteuid() == 0
     try:
         yield folder
     finally:
-        if root:
+        if os.getuid() == 0:
             os.seteuid(0)
         folder.chmod(0o777)
         shutil.rmtree(folder)
@@ -201,7 +200,7 @@ async def test_a_file_without_the_right_to_write(
         with pytest.raises(kind, match=says) as caught:
             await opened(f"file:{path}")
         assert type(caught.value) is kind
-        if os.geteuid() == NOBODY:
+        if os.getuid() == 0:
             os.seteuid(0)
         path.chmod(0o666)
         assert path.read_bytes() == before
