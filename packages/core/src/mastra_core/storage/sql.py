@@ -332,12 +332,12 @@ class Dialect(Conditions):
         params: list[Any] = []
         sets: list[str] = []
         quick_sets: list[str] = []
-        later = ""
+        later: list[str] = []
         for name, value in update.values.items():
             column, kind = f'"{name}"', table.column(name).type
             if isinstance(value, Advance):
                 bound = self.bind(params, value.at, kind)
-                later = f" AND {column} < ?{len(params)}"
+                later.append(f" AND {column} < ?{len(params)}")
                 sets.append(f"{column} = {self.advance(bound, column)}")
             else:
                 bound = self.bind(params, value, kind)
@@ -346,9 +346,10 @@ class Dialect(Conditions):
         where = self.where(table, update.where, params)
         head, tail = f"UPDATE {self.name(table)} SET ", f" WHERE {where}" if where else ""
         sql = f"{head}{', '.join(sets)}{tail}"
-        quick = (
-            f"{head}{', '.join(quick_sets)}{tail}{later}" if later and update.expect == 1 else ""
-        )
+        # Of one row only, it is all or nothing whether time has moved on by itself.
+        pinned = {w.column for w in update.where if w.op == "eq" and not w.path}
+        one = update.expect == 1 and pinned.issuperset(table.key)
+        quick = f"{head}{', '.join(quick_sets)}{tail}{''.join(later)}" if later and one else ""
         return Statement(sql, params, position, update.expect, table.name, quick)
 
     def delete(self, delete: Delete, position: int) -> Statement:
