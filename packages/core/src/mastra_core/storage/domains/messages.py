@@ -22,6 +22,7 @@ from mastra_core.storage.paging import (
     order,
     window,
 )
+from mastra_core.storage.scan import scan
 from mastra_core.storage.schema import (
     Delete,
     Merge,
@@ -32,7 +33,6 @@ from mastra_core.storage.schema import (
     Update,
     Value,
     Where,
-    complete,
 )
 from mastra_core.storage.tables import MESSAGES, THREADS
 
@@ -162,18 +162,10 @@ class Messages(Threads):
         """All messages of a thread in order, read in bounded pages however many there are."""
         in_thread = Where("thread_id", "eq", check_id(thread_id, "thread_id"))
         where = (in_thread, *_filters(resource_id, None, None))
-        ascending: Order = (("createdAt", "asc"),)
-        last: Row | None = None
         size = self.backend.limits.page_rows
-        while True:
-            query = Query(where=where, order=ascending, limit=size, after=last)
-            rows = await self.backend.find(MESSAGES, query)
+        async for rows in scan(self.backend, MESSAGES, where, (("createdAt", "asc"),), size=size):
             for message in MESSAGE.records(rows):
                 yield message
-            if len(rows) < size:
-                return
-            names = [name for name, _ in complete(MESSAGES, ascending)]
-            last = tuple([rows[-1][MESSAGES.positions[name]] for name in names])
 
     async def list_messages_by_id(
         self, message_ids: Sequence[str], *, resource_id: str | None = None
