@@ -64,6 +64,8 @@ class SortedRows:
         index, bound, ordered = self._index(given, names)
         ordered = ordered and len(set(down)) < 2
         last = dict(zip(names, seen, strict=True)) if seen is not None and ordered else {}
+        if any(given.get(name, value) != value for name, value in last.items()):
+            last = {}  # A place that no row has: each is compared with it by itself.
         values = [given[name] for name in index[:bound]]
         choices = [set(v) if isinstance(v, tuple) else {v} for v in values]
         rows: Iterator[Row] = (
