@@ -152,6 +152,7 @@ def pytest_runtest_makereport(
         return report
     manifest = item.config.stash[WATCH].manifest
     made = item.stash.get(LAB, None)
+    site = getattr(item, "funcargs", {}).get("conformance_site")
     gaps = item.stash.get(GAPS, {})
     gap = item.stash.get(GAP, "") or _lacking(call, report, gaps)
     info = {
@@ -160,7 +161,7 @@ def pytest_runtest_makereport(
         "gap": gap,
         "closed": report.failed and call.when == "call" and call.excinfo is None,
         "not_run": made.not_run_because if made is not None else "",
-        "facts": msgspec.to_builtins(made.site.facts) if made is not None else None,
+        "facts": msgspec.to_builtins(site.facts) if isinstance(site, Site) else None,
         "gaps": dict(gaps),
     }
     others = [entry for entry in report.user_properties if entry[0] != PROPERTY]

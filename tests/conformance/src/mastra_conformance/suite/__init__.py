@@ -14,6 +14,7 @@ from mastra_conformance.suite.experiments import TestExperiments, TestResults
 from mastra_conformance.suite.faults import TestCancellation, TestCuts
 from mastra_conformance.suite.hostile import TestArguments, TestDiscretion, TestImports, TestValues
 from mastra_conformance.suite.messages import TestMessageLists, TestMessages
+from mastra_conformance.suite.model import TestModel
 from mastra_conformance.suite.observability import TestSpans, TestTraceLists
 from mastra_conformance.suite.pages import TestOrder, TestPages
 from mastra_conformance.suite.parallel import TestProcesses
@@ -46,6 +47,7 @@ __all__ = [
     "TestLostUpdates",
     "TestMessageLists",
     "TestMessages",
+    "TestModel",
     "TestOrder",
     "TestOrganisationScopes",
     "TestPages",

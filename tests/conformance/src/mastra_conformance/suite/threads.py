@@ -315,6 +315,8 @@ class TestThreadLists:
             {"metadata": {"k" * 129: 1}},
             {"metadata": {"k": {}}},
             {"metadata": {"k": []}},
+            {"metadata": {"k": 2**64}},
+            {"metadata": {"k": float("nan")}},
             {"resource_id": ""},
         ]
         for arguments in bad:
