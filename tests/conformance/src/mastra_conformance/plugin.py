@@ -105,11 +105,14 @@ def conformance_gaps() -> Mapping[str, str]:
     return {}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def conformance_site(
     request: pytest.FixtureRequest, storage_factory: Callable[[], MastraStorage]
 ) -> Site:
-    """The adapter under test, for the whole run."""
+    """The adapter under test, for one module: a run may hold the modules of several adapters.
+
+    (A fixture of the session is made once, with the ``storage_factory`` of whichever came first.)
+    """
     config = request.config
     return Site(
         storage_factory,

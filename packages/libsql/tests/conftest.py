@@ -1,0 +1,25 @@
+"""libSQL in a file, for the contract that every adapter passes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mastra_libsql import LibSQLStore
+
+
+class Factory:
+    """Makes independent stores on one file, in this process and in others."""
+
+    def __init__(self, path: Path) -> None:
+        self.url = f"file:{path}"
+
+    def __call__(self) -> LibSQLStore:
+        return LibSQLStore(id="conformance", url=self.url)
+
+
+@pytest.fixture(scope="session")
+def storage_factory(tmp_path_factory):
+    """Stores on a file of this run."""
+    return Factory(tmp_path_factory.mktemp("conformance") / "mastra.db")
