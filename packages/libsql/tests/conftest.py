@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -17,6 +18,10 @@ class Factory:
 
     def __call__(self) -> LibSQLStore:
         return LibSQLStore(id="conformance", url=self.url)
+
+    def empty(self) -> Factory:
+        """The same on a new file."""
+        return Factory(Path(self.url.removeprefix("file:")).with_name(f"{uuid4().hex}.db"))
 
 
 @pytest.fixture(scope="session")
