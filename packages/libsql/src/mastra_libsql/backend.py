@@ -19,7 +19,7 @@ from mastra_core.errors import (
     StorageError,
     UnavailableError,
 )
-from mastra_core.storage.loops import PerLoop, pauses
+from mastra_core.storage.loops import PerLoop, at_end_of_loop, pauses
 from mastra_core.storage.schema import Column, ColumnType, Query, Row, Table
 from mastra_core.storage.sql import Decoder, Dialect, Statement
 from mastra_core.storage.sqlbackend import BatchBackend, SqlBackend
@@ -306,20 +306,21 @@ class LibSQLRemoteBackend(_LibSQL, BatchBackend):
         self.url = urlunsplit((scheme, host, parts.path, urlencode(query), ""))
         self.place = host
         self._timeout = timeout
-        self._clients: PerLoop[Any] = PerLoop(self._client)
+        self._clients = PerLoop(self._client)
         self._writers = PerLoop(lambda: asyncio.Semaphore(WRITERS))
 
     def __repr__(self) -> str:
         return f"LibSQLRemoteBackend({self.url!r})"
 
-    def _client(self) -> Any:
+    def _client(self) -> tuple[Any, object]:
         try:
             driver = importlib.import_module("libsql_client")
         except ImportError as error:
             raise ConfigurationError(
                 "libSQL servers need the extra: pip install 'mastra-libsql[remote]'"
             ) from error
-        return driver.create_client(self.url, auth_token=self._token or "")
+        client = driver.create_client(self.url, auth_token=self._token or "")
+        return client, at_end_of_loop(client.close)
 
     async def _execute(self, statements: Sequence[Statement]) -> list[int]:
         async with self._writers.get():
@@ -329,10 +330,11 @@ class LibSQLRemoteBackend(_LibSQL, BatchBackend):
         """One transaction; again and again while others write, since then nothing was done."""
         sent = [(statement.sql, list(statement.params)) for statement in statements]
         waits = pauses(self._timeout)
+        client, _ = self._clients.get()
         async with asyncio.timeout(self._timeout):
             while True:
                 try:
-                    results = await self._clients.get().batch(sent)
+                    results = await client.batch(sent)
                 except Exception as error:
                     if not _busy(error):
                         raise
@@ -341,6 +343,6 @@ class LibSQLRemoteBackend(_LibSQL, BatchBackend):
                     return [([tuple(row) for row in r.rows], r.rows_affected) for r in results]
 
     async def _close(self) -> None:
-        client = self._clients.pop()
-        if client is not None:
-            await client.close()
+        opened = self._clients.pop()
+        if opened is not None:
+            await opened[0].close()

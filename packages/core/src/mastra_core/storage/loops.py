@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
@@ -34,6 +35,25 @@ class PerLoop(Generic[T]):
     def pop(self) -> T | None:
         """The running loop's value, if one was made; it is forgotten, so that it can be closed."""
         return self._values.pop(asyncio.get_running_loop(), None)
+
+
+def at_end_of_loop(close: Callable[[], Awaitable[object]]) -> AsyncGenerator[None, None]:
+    """Have something closed at the end of the running loop, or when what is returned is dropped.
+
+    Every way to run a loop to its end (``asyncio.run``, ``Runner``) closes its asynchronous
+    generators, so one that waits is the place to release what belongs to the loop.
+    """
+
+    async def wait() -> AsyncGenerator[None, None]:
+        try:
+            yield
+        finally:
+            await close()
+
+    waiting = wait()
+    with contextlib.suppress(StopIteration):
+        waiting.__anext__().send(None)
+    return waiting
 
 
 class Turns:
