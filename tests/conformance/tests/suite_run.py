@@ -1,0 +1,66 @@
+"""Runs the suite, or a part of it, in a process of its own on an adapter that is given as text."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+CONFTEST = """
+import msgspec
+import pytest
+from mastra_core.errors import *
+from mastra_core.storage.inmemory import InMemoryBackend
+from mastra_core.storage.schema import *
+from mastra_core.storage.store import BackendStore
+
+class Adapter(InMemoryBackend):
+    pass
+
+{adapter}
+
+@pytest.fixture(scope="session")
+def storage_factory():
+    backend = Adapter()
+    return lambda: BackendStore(backend, id="under-test")
+
+{fixtures}
+"""
+SMALL = ("--conformance-rows=2000", "--conformance-rounds=3", "--conformance-seconds=2")
+
+
+class Run:
+    """What a run came to: its exit code, its text, and the report that it wrote."""
+
+    def __init__(self, code: int, text: str, report: dict[str, Any]) -> None:
+        self.code = code
+        self.text = text
+        self.report = report
+        self.statuses = {o["test"]: o["status"] for o in report["outcomes"]}
+
+    def of(self, status: str) -> list[str]:
+        """The tests with this status."""
+        return [test for test, found in self.statuses.items() if found == status]
+
+
+def run_suite(
+    folder: Path, module: str, *options: str, adapter: str = "", fixtures: str = ""
+) -> Run:
+    """Run a test module (its text) on an adapter (the body of a subclass named ``Adapter``)."""
+    conftest = CONFTEST.format(adapter=textwrap.dedent(adapter), fixtures=textwrap.dedent(fixtures))
+    (folder / "conftest.py").write_text(conftest, encoding="utf-8")
+    (folder / "test_it.py").write_text(textwrap.dedent(module), encoding="utf-8")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", "."]
+    done = subprocess.run(
+        [*command, "--conformance-report", "report", *SMALL, *options, "test_it.py"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    report = json.loads((folder / "report" / "conformance.json").read_text(encoding="utf-8"))
+    return Run(done.returncode, done.stdout + done.stderr, report)

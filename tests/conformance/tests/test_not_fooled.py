@@ -1,0 +1,147 @@
+"""The suite reports a run as what it was, whatever somebody did to make it look better."""
+
+from __future__ import annotations
+
+import pytest
+
+from mastra_conformance.manifest import FILE, collected, digest, shipped
+
+from .suite_run import run_suite
+
+SCORES = "from mastra_conformance.suite import TestScoreLists, TestScores\n"
+FIRST = "TestScores::test_a_saved_score_is_read_back"
+BROKEN = """
+class Adapter(Adapter):
+    async def _find(self, table, query):
+        raise UnsupportedError("this adapter is empty")
+
+    async def _count(self, table, where):
+        raise UnsupportedError("this adapter is empty")
+
+    async def _write(self, changes):
+        raise UnsupportedError("this adapter is empty")
+"""
+SKIP_ALL = """
+def pytest_collection_modifyitems(items):
+    for item in items:
+        item.add_marker(pytest.mark.skip(reason="not today"))
+"""
+
+
+def test_the_shipped_manifest_is_that_of_the_suite():
+    assert shipped().digest == digest(), f"run python -m mastra_conformance.manifest ({FILE.name})"
+    assert shipped().tests == collected().tests
+
+
+def test_a_part_that_passes_is_full_and_the_parts_left_out_are_not(tmp_path):
+    run = run_suite(tmp_path, SCORES)
+    assert run.code == 0
+    assert run.report["levels"]["scores"] == "full"
+    assert run.report["levels"]["memory"] == "INCOMPLETE"
+    assert run.report["level"] == "INCOMPLETE"
+    assert run.statuses["TestThreads::test_an_unknown_thread_is_none"] == "never collected"
+
+
+def test_an_empty_adapter_has_no_level(tmp_path):
+    run = run_suite(tmp_path, SCORES, adapter=BROKEN)
+    assert run.code == 1
+    assert run.report["levels"]["scores"] == "none"
+
+
+def test_a_broken_adapter_with_everything_skipped_is_incomplete(tmp_path):
+    run = run_suite(tmp_path, SCORES, adapter=BROKEN, fixtures=SKIP_ALL)
+    assert run.statuses[FIRST] == "skipped by somebody else"
+    assert run.report["levels"]["scores"] == "INCOMPLETE"
+    assert "INCOMPLETE" in run.text
+
+
+def test_an_overridden_test_is_not_the_suites_own(tmp_path):
+    module = """
+    from mastra_conformance.suite import TestScoreLists, TestScores as Genuine
+
+    class TestScores(Genuine):
+        def test_a_saved_score_is_read_back(self):
+            pass
+    """
+    run = run_suite(tmp_path, module)
+    assert run.statuses[FIRST] == "overridden: what ran is not the suite's own"
+    assert run.report["levels"]["scores"] == "INCOMPLETE"
+
+
+@pytest.mark.parametrize("fixture", ["lab", "conformance_site", "conformance_gap"])
+def test_an_overridden_guard_is_noticed(tmp_path, fixture):
+    fixtures = f"""
+    @pytest.fixture
+    def {fixture}():
+        pytest.skip("nothing to see")
+    """
+    run = run_suite(tmp_path, SCORES, fixtures=fixtures)
+    assert run.statuses[FIRST] == "overridden: what ran is not the suite's own"
+    assert run.report["levels"]["scores"] == "INCOMPLETE"
+
+
+def test_a_skip_of_a_class_makes_its_area_incomplete(tmp_path):
+    module = """
+    import pytest
+    from mastra_conformance.suite import TestScoreLists, TestScores as Genuine
+
+    @pytest.mark.skip(reason="flaky")
+    class TestScores(Genuine):
+        pass
+    """
+    run = run_suite(tmp_path, module)
+    assert run.statuses[FIRST] == "skipped by somebody else"
+    assert run.report["levels"]["scores"] == "INCOMPLETE"
+
+
+def test_deselected_tests_make_their_area_incomplete(tmp_path):
+    run = run_suite(tmp_path, SCORES, "-k", "not read_back")
+    assert run.statuses[FIRST] == "deselected"
+    assert run.report["levels"]["scores"] == "INCOMPLETE"
+
+
+@pytest.mark.parametrize(
+    ("adapter", "status"),
+    [
+        ("", "passed although a mark, that is no declared gap, expects it to fail"),
+        (BROKEN, "expected to fail by a mark that is no declared gap"),
+    ],
+)
+def test_an_xfail_that_is_no_declared_gap_is_reported_as_one(tmp_path, adapter, status):
+    fixtures = """
+    def pytest_collection_modifyitems(items):
+        for item in items:
+            item.add_marker(pytest.mark.xfail(strict=False, reason="known"))
+    """
+    run = run_suite(tmp_path, SCORES, adapter=adapter, fixtures=fixtures)
+    assert run.statuses[FIRST] == status
+    assert run.report["levels"]["scores"] == "INCOMPLETE"
+
+
+GAP = """
+@pytest.fixture(scope="session")
+def conformance_gaps():
+    return {"TestScores::test_a_saved_score_is_read_back": "scores are lost on Sundays"}
+"""
+
+
+def test_a_declared_gap_is_reported_with_its_reason(tmp_path):
+    run = run_suite(tmp_path, SCORES, adapter=BROKEN, fixtures=GAP)
+    assert run.statuses[FIRST] == "declared gap"
+    assert run.report["gaps"] == {FIRST: "scores are lost on Sundays"}
+    assert run.report["levels"]["scores"] == "none"
+
+
+def test_a_declared_gap_that_has_closed_fails_until_the_declaration_goes(tmp_path):
+    run = run_suite(tmp_path, SCORES, fixtures=GAP)
+    assert run.code == 1
+    assert run.statuses[FIRST] == "declared gap that has closed"
+
+
+def test_a_gap_that_is_no_test_is_a_wrong_declaration(tmp_path):
+    fixtures = GAP.replace("test_a_saved_score_is_read_back", "test_no_such_test")
+    run = run_suite(tmp_path, SCORES, fixtures=fixtures)
+    assert run.code == 1
+    assert run.report["problems"] == [
+        "the declared gap 'TestScores::test_no_such_test' is no test, capability or domain"
+    ]
