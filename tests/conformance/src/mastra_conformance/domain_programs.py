@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 import msgspec
 from hypothesis import strategies as st
@@ -23,7 +23,7 @@ THREADS: Final = ("t0", "t1", "t2")
 RESOURCES: Final = ("r0", "r1")
 MESSAGES: Final = ("m0", "m1", "m2", "m3", "m4", "m5")
 TEXTS: Final = ("", "a", "it's", "[1]", "null", "😀", "a\0b", "\ud800", "%", "__proto__")
-JSON: Final = (
+JSON: Final[list[Any]] = [
     None,
     True,
     False,
@@ -41,9 +41,16 @@ JSON: Final = (
     {},
     [None, [], {}],
     {"a.b": {"__proto__": None}},
-)
+]
 KEYS: Final = ("k", "j", "a.b", "__proto__", "ключ", "$set")
-FILTERS: Final = ({}, {"k": 1}, {"k": "1"}, {"k": None}, {"k": True, "j": "😀"}, {"a.b": 1})
+FILTERS: Final[list[dict[str, Any]]] = [
+    {},
+    {"k": 1},
+    {"k": "1"},
+    {"k": None},
+    {"k": True, "j": "😀"},
+    {"a.b": 1},
+]
 
 thread_ids = st.sampled_from(THREADS)
 resource_ids = st.sampled_from(RESOURCES)
@@ -53,14 +60,22 @@ maybe_resource = st.sampled_from([None, None, None, "r0", "r0", "r1"])
 owners = st.sampled_from([("t0", "r0"), ("t0", "r0"), ("t1", "r1"), ("t2", "r0"), ("t0", "r1")])
 times = st.integers(0, 3)
 texts = st.sampled_from(TEXTS)
-objects = st.dictionaries(st.sampled_from(KEYS), st.sampled_from(JSON), max_size=3)
+objects: st.SearchStrategy[dict[str, Any]] = st.dictionaries(
+    st.sampled_from(KEYS), st.sampled_from(JSON), max_size=3
+)
 filters = st.one_of(st.none(), st.sampled_from(FILTERS))
 pages = st.fixed_dictionaries(
     {
         "page": st.sampled_from([0, 0, 0, 1, 2, -1]),
         "per_page": st.sampled_from([40, 1, 2, 3, 0, False, -1]),
         "order_by": st.sampled_from(
-            [None, {"direction": "DESC"}, {"direction": "asc"}, {"field": "createdAt"}, {"field": "x"}]
+            [
+                None,
+                {"direction": "DESC"},
+                {"direction": "asc"},
+                {"field": "createdAt"},
+                {"field": "x"},
+            ]
         ),
         "with_total": st.booleans(),
     }
@@ -77,13 +92,19 @@ includes = st.lists(
 )
 ranges = st.one_of(
     st.none(),
-    st.fixed_dictionaries({}, optional={"start": times, "end": times, "end_exclusive": st.booleans()}),
+    st.fixed_dictionaries(
+        {}, optional={"start": times, "end": times, "end_exclusive": st.booleans()}
+    ),
 )
-contents = st.fixed_dictionaries(
-    {"parts": st.lists(st.fixed_dictionaries({"type": st.just("text"), "text": texts}), max_size=2)},
+contents: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
+    {
+        "parts": st.lists(
+            st.fixed_dictionaries({"type": st.just("text"), "text": texts}), max_size=2
+        )
+    },
     optional={"metadata": objects, "format": st.just(2)},
 )
-messages = st.fixed_dictionaries(
+messages: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
     {"id": message_ids, "owner": owners, "at": times, "content": contents}
 )
 
@@ -113,14 +134,18 @@ MEMORY: Final = st.one_of(
     _call("get_thread", thread=thread_ids, resource=maybe_resource),
     _call("list_threads", resource=resource_ids, metadata=filters, pages=pages),
     _call("save_messages", messages=st.lists(messages, max_size=4), create=st.booleans()),
-    _call("save_messages", messages=st.lists(messages, min_size=1, max_size=4), create=st.just(True)),
+    _call(
+        "save_messages", messages=st.lists(messages, min_size=1, max_size=4), create=st.just(True)
+    ),
     _call(
         "update_messages",
         updates=st.lists(
             st.fixed_dictionaries(
                 {"id": message_ids},
                 optional={
-                    "content": st.fixed_dictionaries({}, optional={"metadata": objects, "x": texts}),
+                    "content": st.fixed_dictionaries(
+                        {}, optional={"metadata": objects, "x": texts}
+                    ),
                     "role": st.sampled_from(["user", "assistant"]),
                     "thread": thread_ids,
                 },
@@ -139,7 +164,9 @@ MEMORY: Final = st.one_of(
         metadata=filters,
         pages=pages,
     ),
-    _call("list_by_resource", resource=resource_ids, include=includes, metadata=filters, pages=pages),
+    _call(
+        "list_by_resource", resource=resource_ids, include=includes, metadata=filters, pages=pages
+    ),
     _call("list_by_id", ids=st.lists(message_ids, max_size=4), resource=maybe_resource),
     _call("walk", thread=thread_ids, resource=maybe_resource),
     _call(
@@ -149,7 +176,9 @@ MEMORY: Final = st.one_of(
         resource=maybe_resource,
         limit=st.sampled_from([None, 0, 1, 2]),
     ),
-    _call("save_resource", resource=resource_ids, text=st.one_of(st.none(), texts), metadata=objects),
+    _call(
+        "save_resource", resource=resource_ids, text=st.one_of(st.none(), texts), metadata=objects
+    ),
     _call(
         "update_resource",
         resource=resource_ids,
@@ -161,7 +190,9 @@ MEMORY: Final = st.one_of(
 runs = st.sampled_from(["x0", "x1"])
 statuses = st.sampled_from(["running", "suspended", "success"])
 steps = st.sampled_from(["s", "a.b", "$x"])
-elements = st.sampled_from([None, 1, {"__mastra_pending__": True}, {"status": "suspended", "suspendedAt": 1}])
+elements = st.sampled_from(
+    [None, 1, {"__mastra_pending__": True}, {"status": "suspended", "suspendedAt": 1}]
+)
 RUNS: Final = st.one_of(
     _call("persist", run=runs, status=statuses, context=objects, resource=maybe_resource, at=times),
     _call(
@@ -208,6 +239,10 @@ def _first(number: int, owner: tuple[str, str]) -> dict[str, Any]:
     return {"id": f"m{number}", "owner": owner, "at": number // 2, "content": content}
 
 
+def _suspended(run: str) -> Call:
+    return "persist", {"run": run, "status": "suspended", "context": {}, "resource": "r0", "at": 1}
+
+
 CONVERSATION: Final = _begun(
     *(
         ("save_thread", {"thread": t, "resource": r, "title": t, "metadata": {"k": 1}, "at": 1})
@@ -217,10 +252,7 @@ CONVERSATION: Final = _begun(
     ("save_messages", {"messages": [_first(5, ("t1", "r1"))], "create": False}),
 )
 OPERATION: Final = _begun(
-    *(
-        ("persist", {"run": run, "status": "suspended", "context": {}, "resource": "r0", "at": 1})
-        for run in ("x0", "x1")
-    ),
+    *(_suspended(run) for run in ("x0", "x1")),
     *(
         ("span", {"number": n, "parent": p, "at": n, "end": None, "input": n, "resource": "r0"})
         for n, p in ((0, None), (1, 0), (2, 1))
@@ -233,9 +265,13 @@ def domain_programs() -> st.SearchStrategy[list[Call]]:
     memory = st.lists(MEMORY, min_size=1, max_size=12)
     runs_and_traces = st.lists(RUNS, min_size=1, max_size=10)
     return st.one_of(
-        st.builds(list.__add__, CONVERSATION, memory),
-        st.builds(list.__add__, OPERATION, runs_and_traces),
+        st.builds(_joined, CONVERSATION, memory),
+        st.builds(_joined, OPERATION, runs_and_traces),
     )
+
+
+def _joined(begun: list[Call], more: list[Call]) -> list[Call]:
+    return begun + more
 
 
 class DomainPlayer:
@@ -256,14 +292,26 @@ class DomainPlayer:
             call = CALLS[name]
             wanted = await _outcome(call, reference, apart, arguments)
             found = await _outcome(call, self.store, apart, arguments)
-            assert found == wanted, ("the answers differ", name, "adapter", found, "reference", wanted)
+            assert found == wanted, (
+                "the answers differ",
+                name,
+                "adapter",
+                found,
+                "reference",
+                wanted,
+            )
 
 
 async def _outcome(
-    call: Callable[..., Awaitable[Any]], store: MastraStorage, apart: str, arguments: Mapping[str, Any]
+    call: Answered,
+    store: MastraStorage,
+    apart: str,
+    arguments: Mapping[str, Any],
 ) -> tuple[str, Any]:
     try:
-        answer = await call(store, lambda short: None if short is None else f"{short}-{apart}", **arguments)
+        answer = await call(
+            store, lambda short: None if short is None else f"{short}-{apart}", arguments
+        )
     except MastraError as error:
         return type(error).__name__, None
     return "answered", normal(msgspec.to_builtins(answer), {})
@@ -275,13 +323,14 @@ def normal(value: Any, names: dict[str, str]) -> Any:
     Numbers are told apart from booleans, and stay equal however a database spells them.
     """
     if isinstance(value, dict):
+        members = cast("dict[str, Any]", value)
         return [
-            (normal(key, names), normal(value[key], names))
-            for key in sorted(value)
+            (normal(key, names), normal(members[key], names))
+            for key in sorted(members)
             if key not in {"updatedAt", "clonedAt", "timestamp"}
         ]
     if isinstance(value, list):
-        return [normal(member, names) for member in value]
+        return [normal(member, names) for member in cast("Sequence[Any]", value)]
     if isinstance(value, str) and re.fullmatch(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-.*", value):
         return names.setdefault(value, f"id {len(names)}")
     if isinstance(value, str) and re.fullmatch(r"20[2-9]\d-.*T.*Z", value) and value > "2025":
@@ -292,10 +341,11 @@ def normal(value: Any, names: dict[str, str]) -> Any:
 
 
 Named: TypeAlias = Callable[[str | None], Any]
+Answered: TypeAlias = Callable[[MastraStorage, Named, Mapping[str, Any]], Awaitable[Any]]
 
 
 async def _save_thread(
-    s: MastraStorage, n: Named, thread: str, resource: str, title: str, metadata: Any, at: int
+    s: MastraStorage, n: Named, *, thread: str, resource: str, title: str, metadata: Any, at: int
 ) -> Any:
     when = _at(at)
     given = Thread(
@@ -325,21 +375,25 @@ def _message(n: Named, given: Mapping[str, Any]) -> Message:
 
 
 async def _save_messages(
-    s: MastraStorage, n: Named, messages: Sequence[Any], create: bool
+    s: MastraStorage, n: Named, *, messages: Sequence[Any], create: bool
 ) -> Any:
     made = [_message(n, given) for given in messages]
     first = made[0] if made and create else None
-    thread = first and Thread(
-        id=first.thread_id,
-        resource_id=str(first.resource_id),
-        created_at=first.created_at,
-        updated_at=first.created_at,
+    thread = (
+        Thread(
+            id=first.thread_id,
+            resource_id=str(first.resource_id),
+            created_at=first.created_at,
+            updated_at=first.created_at,
+        )
+        if first is not None
+        else None
     )
     return len(await s.memory.save_messages(made, create=thread))
 
 
 async def _update_messages(
-    s: MastraStorage, n: Named, updates: Sequence[Any], resource: str | None
+    s: MastraStorage, n: Named, *, updates: Sequence[Any], resource: str | None
 ) -> Any:
     given = [
         {k: v for k, v in update.items() if k != "thread"}
@@ -360,12 +414,12 @@ def _included(n: Named, include: Sequence[Mapping[str, Any]]) -> list[dict[str, 
     return [{**entry, "id": n(entry["id"])} for entry in include]
 
 
-async def _walk(s: MastraStorage, n: Named, thread: str, resource: str | None) -> Any:
+async def _walk(s: MastraStorage, n: Named, *, thread: str, resource: str | None) -> Any:
     return [m async for m in s.memory.iter_messages(n(thread), resource_id=n(resource))]
 
 
 async def _save_resource(
-    s: MastraStorage, n: Named, resource: str, text: str | None, metadata: Any
+    s: MastraStorage, n: Named, *, resource: str, text: str | None, metadata: Any
 ) -> Any:
     given = Resource(
         id=n(resource),
@@ -378,7 +432,14 @@ async def _save_resource(
 
 
 async def _persist(
-    s: MastraStorage, n: Named, run: str, status: str, context: Any, resource: str | None, at: int
+    s: MastraStorage,
+    n: Named,
+    *,
+    run: str,
+    status: str,
+    context: Any,
+    resource: str | None,
+    at: int,
 ) -> Any:
     await s.workflows.persist_workflow_snapshot(
         workflow_name=n("w"),
@@ -390,7 +451,14 @@ async def _persist(
 
 
 async def _result(
-    s: MastraStorage, n: Named, run: str, step: str, output: Any, context: Any, resource: str | None
+    s: MastraStorage,
+    n: Named,
+    *,
+    run: str,
+    step: str,
+    output: Any,
+    context: Any,
+    resource: str | None,
 ) -> Any:
     return await s.workflows.update_workflow_results(
         workflow_name=n("w"),
@@ -405,6 +473,7 @@ async def _result(
 async def _span(
     s: MastraStorage,
     n: Named,
+    *,
     number: int,
     parent: int | None,
     at: int,
@@ -429,90 +498,85 @@ async def _span(
     )
 
 
-
-CALLS: Final[Mapping[str, Callable[..., Awaitable[Any]]]] = {
-    "save_thread": _save_thread,
-    "update_thread": lambda s, n, thread, title, metadata, resource: s.memory.update_thread(
-        n(thread), title=title, metadata=metadata, resource_id=n(resource)
+CALLS: Final[Mapping[str, Answered]] = {
+    "save_thread": lambda s, n, a: _save_thread(s, n, **a),
+    "update_thread": lambda s, n, a: s.memory.update_thread(
+        n(a["thread"]), title=a["title"], metadata=a["metadata"], resource_id=n(a["resource"])
     ),
-    "delete_thread": lambda s, n, thread, resource: s.memory.delete_thread(
-        n(thread), resource_id=n(resource)
+    "delete_thread": lambda s, n, a: s.memory.delete_thread(
+        n(a["thread"]), resource_id=n(a["resource"])
     ),
-    "move_thread": lambda s, n, thread, resource: s.memory.update_thread_resource_id(
-        n(thread), resource_id=n(resource)
+    "move_thread": lambda s, n, a: s.memory.update_thread_resource_id(
+        n(a["thread"]), resource_id=n(a["resource"])
     ),
-    "get_thread": lambda s, n, thread, resource: s.memory.get_thread_by_id(
-        n(thread), resource_id=n(resource)
+    "get_thread": lambda s, n, a: s.memory.get_thread_by_id(
+        n(a["thread"]), resource_id=n(a["resource"])
     ),
-    "list_threads": lambda s, n, resource, metadata, pages: s.memory.list_threads(
-        resource_id=n(resource), metadata=metadata, **pages
+    "list_threads": lambda s, n, a: s.memory.list_threads(
+        resource_id=n(a["resource"]), metadata=a["metadata"], **a["pages"]
     ),
-    "save_messages": _save_messages,
-    "update_messages": _update_messages,
-    "delete_messages": lambda s, n, ids, resource: s.memory.delete_messages(
-        [n(i) for i in ids], resource_id=n(resource)
+    "save_messages": lambda s, n, a: _save_messages(s, n, **a),
+    "update_messages": lambda s, n, a: _update_messages(s, n, **a),
+    "delete_messages": lambda s, n, a: s.memory.delete_messages(
+        [n(i) for i in a["ids"]], resource_id=n(a["resource"])
     ),
-    "list_messages": lambda s, n, threads, resource, include, date_range, metadata, pages: (
-        s.memory.list_messages(
-            [n(t) for t in threads],
-            resource_id=n(resource),
-            include=_included(n, include),
-            date_range=_dates(date_range),
-            metadata=metadata,
-            **pages,
-        )
+    "list_messages": lambda s, n, a: s.memory.list_messages(
+        [n(t) for t in a["threads"]],
+        resource_id=n(a["resource"]),
+        include=_included(n, a["include"]),
+        date_range=_dates(a["date_range"]),
+        metadata=a["metadata"],
+        **a["pages"],
     ),
-    "list_by_resource": lambda s, n, resource, include, metadata, pages: (
-        s.memory.list_messages_by_resource_id(
-            n(resource), include=_included(n, include), metadata=metadata, **pages
-        )
+    "list_by_resource": lambda s, n, a: s.memory.list_messages_by_resource_id(
+        n(a["resource"]), include=_included(n, a["include"]), metadata=a["metadata"], **a["pages"]
     ),
-    "list_by_id": lambda s, n, ids, resource: s.memory.list_messages_by_id(
-        [n(i) for i in ids], resource_id=n(resource)
+    "list_by_id": lambda s, n, a: s.memory.list_messages_by_id(
+        [n(i) for i in a["ids"]], resource_id=n(a["resource"])
     ),
-    "walk": _walk,
-    "clone_thread": lambda s, n, source, thread, resource, limit: s.memory.clone_thread(
-        n(source),
-        new_thread_id=n(thread),
-        resource_id=n(resource),
-        options={"message_limit": limit},
+    "walk": lambda s, n, a: _walk(s, n, **a),
+    "clone_thread": lambda s, n, a: s.memory.clone_thread(
+        n(a["source"]),
+        new_thread_id=n(a["thread"]),
+        resource_id=n(a["resource"]),
+        options={"message_limit": a["limit"]},
     ),
-    "save_resource": _save_resource,
-    "update_resource": lambda s, n, resource, text, metadata: s.memory.update_resource(
-        n(resource), working_memory=text, metadata=metadata
+    "save_resource": lambda s, n, a: _save_resource(s, n, **a),
+    "update_resource": lambda s, n, a: s.memory.update_resource(
+        n(a["resource"]), working_memory=a["text"], metadata=a["metadata"]
     ),
-    "get_resource": lambda s, n, resource: s.memory.get_resource_by_id(n(resource)),
-    "persist": _persist,
-    "result": _result,
-    "state": lambda s, n, run, status, expected, resource: s.workflows.update_workflow_state(
+    "get_resource": lambda s, n, a: s.memory.get_resource_by_id(n(a["resource"])),
+    "persist": lambda s, n, a: _persist(s, n, **a),
+    "result": lambda s, n, a: _result(s, n, **a),
+    "state": lambda s, n, a: s.workflows.update_workflow_state(
         workflow_name=n("w"),
-        run_id=n(run),
-        opts={"status": status, "expected_status": expected},
-        resource_id=n(resource),
+        run_id=n(a["run"]),
+        opts={"status": a["status"], "expected_status": a["expected"]},
+        resource_id=n(a["resource"]),
     ),
-    "load": lambda s, n, run, resource: s.workflows.load_workflow_snapshot(
-        workflow_name=n("w"), run_id=n(run), resource_id=n(resource)
+    "load": lambda s, n, a: s.workflows.load_workflow_snapshot(
+        workflow_name=n("w"), run_id=n(a["run"]), resource_id=n(a["resource"])
     ),
-    "list_runs": lambda s, n, status, resource: s.workflows.list_workflow_runs(
-        workflow_name=n("w"), status=status, resource_id=n(resource)
+    "list_runs": lambda s, n, a: s.workflows.list_workflow_runs(
+        workflow_name=n("w"), status=a["status"], resource_id=n(a["resource"])
     ),
-    "delete_run": lambda s, n, run, resource: s.workflows.delete_workflow_run_by_id(
-        n(run), workflow_name=n("w"), resource_id=n(resource)
+    "delete_run": lambda s, n, a: s.workflows.delete_workflow_run_by_id(
+        n(a["run"]), workflow_name=n("w"), resource_id=n(a["resource"])
     ),
-    "span": _span,
-    "update_span": lambda s, n, number, title, end, resource: s.observability.update_span(
+    "span": lambda s, n, a: _span(s, n, **a),
+    "update_span": lambda s, n, a: s.observability.update_span(
         n("trace"),
-        span_id=f"{number}",
-        updates={"name": title, "ended_at": _at(end)},
-        resource_id=n(resource),
+        span_id=f"{a['number']}",
+        updates={"name": a["title"], "ended_at": _at(a["end"])},
+        resource_id=n(a["resource"]),
     ),
-    "trace": lambda s, n, resource: s.observability.get_trace(n("trace"), resource_id=n(resource)),
-    "branch": lambda s, n, number, depth: s.observability.get_branch(
-        n("trace"), span_id=f"{number}", depth=depth
+    "trace": lambda s, n, a: s.observability.get_trace(n("trace"), resource_id=n(a["resource"])),
+    "branch": lambda s, n, a: s.observability.get_branch(
+        n("trace"), span_id=f"{a['number']}", depth=a["depth"]
     ),
-    "roots": lambda s, n, status, order: s.observability.list_traces(
+    "roots": lambda s, n, a: s.observability.list_traces(
         organization_id=n("org"),
-        status=status,
-        order_by={"field": "endedAt" if order else "startedAt"},
+        status=a["status"],
+        order_by={"field": "endedAt" if a["order"] else "startedAt"},
     ),
 }

@@ -53,14 +53,15 @@ def digest() -> str:
 
 def collected() -> Manifest:
     """The manifest of the suite as it is now."""
-    from mastra_conformance import suite  # noqa: PLC0415 (tests are imported when needed)
+    from mastra_conformance import suite  # The tests are imported when they are needed.
 
     tests: dict[str, Entry] = {}
     for name in suite.__all__:
-        kind = getattr(suite, name)
-        for method, function in vars(kind).items():
+        kind: Any = getattr(suite, name)
+        members: Mapping[str, Any] = kind.__dict__
+        for method, function in members.items():
             if method.startswith("test_"):
-                tier = getattr(function, "conformance_tier", "core")
+                tier: Tier = getattr(function, "conformance_tier", "core")
                 file = Path(inspect.getfile(kind)).relative_to(SUITE).as_posix()
                 tests[f"{name}::{method}"] = Entry(kind.conformance_area, tier, file)
     return Manifest(digest(), dict(sorted(tests.items())))
@@ -79,7 +80,9 @@ def genuine(key: str, function: Callable[..., Any], manifest: Manifest) -> bool:
 
 def main() -> int:
     """Write the manifest, or with ``--check`` say whether it is current."""
-    parser = argparse.ArgumentParser(prog="python -m mastra_conformance.manifest", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m mastra_conformance.manifest", description=__doc__
+    )
     parser.add_argument("--check", action="store_true", help="write nothing; fail if it is stale")
     current = msgspec.json.format(msgspec.json.encode(collected()), indent=1) + b"\n"
     if parser.parse_args().check:

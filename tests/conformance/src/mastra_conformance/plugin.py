@@ -30,6 +30,7 @@ WATCH: Final = pytest.StashKey[Watch]()
 GAP: Final = pytest.StashKey[str]()
 GAPS: Final = pytest.StashKey[Mapping[str, str]]()
 LAB: Final = pytest.StashKey[Lab]()
+NO_GAPS: Final[Mapping[str, str]] = {}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -64,13 +65,17 @@ def _settings(config: pytest.Config) -> Settings:
     seed = config.getoption("--conformance-seed")
     if seed is None:
         given = getattr(config, "workerinput", {}).get(PROPERTY)
-        seed = random.randrange(2**32) if given is None else given  # noqa: S311 (no secret)
+        seed = random.randrange(2**32) if given is None else given
     return Settings(
-        rows=config.getoption("--conformance-rows"),
-        rounds=config.getoption("--conformance-rounds"),
-        seconds=config.getoption("--conformance-seconds"),
+        rows=_option(config, "--conformance-rows"),
+        rounds=_option(config, "--conformance-rounds"),
+        seconds=_option(config, "--conformance-seconds"),
         seed=seed,
     )
+
+
+def _option(config: pytest.Config, name: str) -> Any:
+    return config.getoption(name)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -123,9 +128,7 @@ def conformance_site(
 
 
 @pytest.fixture
-def conformance_gap(
-    request: pytest.FixtureRequest, conformance_gaps: Mapping[str, str]
-) -> None:
+def conformance_gap(request: pytest.FixtureRequest, conformance_gaps: Mapping[str, str]) -> None:
     """Mark a test that is a declared gap as one that must fail."""
     item = request.node
     key = key_of(item) or ""
@@ -156,7 +159,7 @@ def pytest_runtest_makereport(
     manifest = item.config.stash[WATCH].manifest
     made = item.stash.get(LAB, None)
     site = getattr(item, "funcargs", {}).get("conformance_site")
-    gaps = item.stash.get(GAPS, {})
+    gaps = item.stash.get(GAPS, NO_GAPS)
     gap = item.stash.get(GAP, "") or _lacking(call, report, gaps)
     info = {
         "key": key,
@@ -190,8 +193,9 @@ def _lacking(
 
 def _untouched(item: pytest.Item) -> bool:
     """Whether the fixtures that the suite works with are the plugin's own."""
-    known: Mapping[str, Any] = item._fixtureinfo.name2fixturedefs  # type: ignore[attr-defined]  # noqa: SLF001
-    return all(known[name][-1].func.__module__ == __name__ for name in FIXTURES if name in known)
+    known: Mapping[str, Any] = item._fixtureinfo.name2fixturedefs  # type: ignore[attr-defined]
+    used: list[Any] = [known[name][-1] for name in FIXTURES if name in known]
+    return all(fixture.func.__module__ == __name__ for fixture in used)
 
 
 @pytest.hookimpl(trylast=True)

@@ -20,7 +20,9 @@ class Worker:
         self.process = process
 
     @classmethod
-    async def start(cls, storage: Mapping[str, str], task: str, *, warm: bool, **spec: Any) -> Worker:
+    async def start(
+        cls, storage: Mapping[str, str], task: str, *, warm: bool, **spec: Any
+    ) -> Worker:
         """Start the process, and wait until it has opened its store."""
         process = await asyncio.create_subprocess_exec(
             sys.executable,

@@ -14,7 +14,12 @@ from mastra_core.storage.domains.memory import MemoryStorage
 
 def thread(resource: str | None = None, **fields: Any) -> Thread:
     """A thread of a resource (of its own, where none is given), made at noon."""
-    given = {"id": fresh("thread"), "created_at": NOON, "updated_at": NOON, **fields}
+    given: dict[str, Any] = {
+        "id": fresh("thread"),
+        "created_at": NOON,
+        "updated_at": NOON,
+        **fields,
+    }
     return Thread(resource_id=resource or fresh("resource"), **given)
 
 
@@ -32,7 +37,9 @@ def message(owner: Thread, n: int = 0, **fields: Any) -> Message:
     return Message(**{**given, **fields})
 
 
-async def saved(memory: MemoryStorage, count: int, resource: str | None = None) -> tuple[Thread, list[Message]]:
+async def saved(
+    memory: MemoryStorage, count: int, resource: str | None = None
+) -> tuple[Thread, list[Message]]:
     """A stored thread with so many messages, one each millisecond."""
     owner = await memory.save_thread(thread(resource))
     messages = [message(owner, n) for n in range(count)]

@@ -13,7 +13,13 @@ import msgspec
 from mastra_conformance.lab import Facts, Settings
 from mastra_conformance.levels import AREAS, TAMPERED, Level, Outcome, Status, level, overall
 
-RANKS: Final[Mapping[Level, int]] = {"INCOMPLETE": -1, "none": 0, "partial": 1, "core": 2, "full": 3}
+RANKS: Final[Mapping[Level, int]] = {
+    "INCOMPLETE": -1,
+    "none": 0,
+    "partial": 1,
+    "core": 2,
+    "full": 3,
+}
 COLOURS: Final[Mapping[Level, str]] = {
     "full": "#2ea44f",
     "core": "#0969da",
@@ -64,15 +70,16 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         """A few lines for the terminal."""
         counts = Counter(outcome.status for outcome in self.outcomes)
         lines = [
-            f"{self.facts.adapter or 'no adapter'} {self.facts.version}: {self.level}"
-            f"  (seed {self.settings.seed})",
+            (
+                f"{self.facts.adapter or 'no adapter'} {self.facts.version}: {self.level}"
+                f"  (seed {self.settings.seed})"
+            ),
             "  ".join(f"{area} {found}" for area, found in self.levels.items()),
             ", ".join(f"{counts[s]} {s.value}" for s in Status if counts[s]),
         ]
         if not self.unchanged:
             lines.append("the suite's files are not those of its manifest")
-        for outcome in self.of(*TAMPERED)[:5]:
-            lines.append(f"{outcome.test}: {outcome.status.value}")
+        lines += [f"{outcome.test}: {outcome.status.value}" for outcome in self.of(*TAMPERED)[:5]]
         more = len(self.of(*TAMPERED)) - 5
         return [*lines, *([f"… and {more} more"] if more > 0 else []), *self.problems]
 
@@ -84,10 +91,14 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
             "",
             f"- backend {facts.backend}{' on ' + facts.server if facts.server else ''}",
             f"- capabilities: {', '.join(facts.capabilities) or 'none'}",
-            f"- mastra-conformance {self.suite} ({self.digest}), mastra-core {self.core}, "
-            f"Python {self.python}",
-            f"- seed {self.settings.seed}, {self.settings.rows:,} rows in the large budgets, "
-            f"{self.settings.rounds} rounds of races, {self.settings.seconds:g} seconds of programs",
+            (
+                f"- mastra-conformance {self.suite} ({self.digest}), mastra-core {self.core}, "
+                f"Python {self.python}"
+            ),
+            (
+                f"- seed {self.settings.seed}, {self.settings.rows:,} rows in the large budgets, "
+                f"{self.settings.rounds} rounds of races, {self.settings.seconds:g} seconds of programs"
+            ),
             "",
             *_table(
                 ("area", "level", "passed", "tests", "what it tests"),
@@ -111,9 +122,9 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
             lines += ["", "## Declared gaps", "", *_table(("gap", "reason"), rows)]
         odd = [outcome for outcome in self.outcomes if outcome.status is not Status.PASSED]
         if odd:
-            rows = [(o.test, o.tier, o.status.value, o.reason) for o in odd]
+            failed = [(o.test, o.tier, o.status.value, o.reason) for o in odd]
             head = ("test", "tier", "what became of it", "reason")
-            lines += ["", "## Tests that did not pass", "", *_table(head, rows)]
+            lines += ["", "## Tests that did not pass", "", *_table(head, failed)]
         if self.facts.measured:
             measured = [(name, f"{value:g}") for name, value in self.facts.measured.items()]
             lines += ["", "## Measured", "", *_table(("what", "value"), measured)]
@@ -167,7 +178,9 @@ def support_matrix(reports: Iterable[Report]) -> str:
     rows += [[area, *(report.levels[area] for report in found)] for area in AREAS]
     names = sorted({name for report in found for name in report.facts.capabilities})
     for name in names:
-        rows.append([f"`{name}`", *("yes" if name in r.facts.capabilities else "no" for r in found)])
+        rows.append(
+            [f"`{name}`", *("yes" if name in r.facts.capabilities else "no" for r in found)]
+        )
     gaps = [str(len(report.of(Status.GAP))) for report in found]
     rows.append(["declared gaps", *gaps])
     return "\n".join(_table(head, rows)) + "\n"

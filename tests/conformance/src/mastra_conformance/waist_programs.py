@@ -18,6 +18,7 @@ from mastra_core.storage.schema import (
     Change,
     Column,
     Delete,
+    Direction,
     Merge,
     Operator,
     Order,
@@ -71,7 +72,16 @@ SHEETS: Final = (
     Sheet(
         EXPERIMENT_RESULTS,
         "experimentId",
-        ("itemId", "comment", "attempt", "retryCount", "tags", "metadata", "startedAt", "createdAt"),
+        (
+            "itemId",
+            "comment",
+            "attempt",
+            "retryCount",
+            "tags",
+            "metadata",
+            "startedAt",
+            "createdAt",
+        ),
         (
             (),
             ("createdAt",),
@@ -131,9 +141,7 @@ def _rows(draw: st.DrawFn, sheet: Sheet) -> tuple[dict[str, Value], ...]:
     """Rows by what varies, without the same name twice."""
     names = draw(st.lists(st.sampled_from(NAMES), min_size=1, max_size=5, unique=True))
     varying = [sheet.table.column(name) for name in sheet.varying]
-    return tuple(
-        [{"": name, **{c.name: draw(_values(c)) for c in varying}} for name in names]
-    )
+    return tuple([{"": name, **{c.name: draw(_values(c)) for c in varying}} for name in names])
 
 
 @st.composite
@@ -153,7 +161,7 @@ def _where(draw: st.DrawFn, sheet: Sheet, *, reading: bool = True) -> Where:
         return draw(_json_where(column))
     operators: list[Operator] = ["eq", "ne", "in"]
     if column.type != "boolean":
-        operators += ["lt", "lte", "gt", "gte"]
+        operators.extend(("lt", "lte", "gt", "gte"))
     if reading and column.type == "text":
         operators.append("icontains")
     op = draw(st.sampled_from(operators))
@@ -176,7 +184,8 @@ def _json_where(draw: st.DrawFn, column: Column) -> Where:
         return Where(column.name, op, tuple(draw(members)))
     path = draw(st.sampled_from(PATHS))
     if choice == "range":
-        bound = draw(st.sampled_from([1, 0.5, "1", "z"]))
+        bounds: list[Value] = [1, 0.5, "1", "z"]
+        bound = draw(st.sampled_from(bounds))
         return Where(column.name, draw(st.sampled_from(["lt", "lte", "gt", "gte"])), bound, path)
     value = draw(st.sampled_from(VALUES))
     return Where(column.name, draw(st.sampled_from(["eq", "ne"])), value, path)
@@ -184,12 +193,16 @@ def _json_where(draw: st.DrawFn, column: Column) -> Where:
 
 @st.composite
 def _query(draw: st.DrawFn, sheet: Sheet) -> Query:
-    way = draw(st.sampled_from(["asc", "desc"]))
+    way: Direction = draw(st.sampled_from(["asc", "desc"]))
     order: Order = tuple([(name, way) for name in draw(st.sampled_from(sheet.orders))])
     after = None
     if draw(st.booleans()):
         place = [
-            draw(st.sampled_from(NAMES) if name in _named(sheet) else _values(sheet.table.column(name)))
+            draw(
+                st.sampled_from(NAMES)
+                if name in _named(sheet)
+                else _values(sheet.table.column(name))
+            )
             for name, _ in complete(sheet.table, order)
             if name != sheet.apart
         ]
@@ -239,7 +252,7 @@ def _merging(draw: st.DrawFn, sheet: Sheet) -> tuple[Conflict, tuple[tuple[str, 
             column = sheet.table.column(name)
             choices: list[Merge] = ["keep", "coalesce"]
             if column.type == "timestamp" and column.nullable is False:
-                choices += ["advance", "advance"]
+                choices.extend(("advance", "advance"))
             if column.type != "json":
                 choices.append("match")
             rules[name] = draw(st.sampled_from(choices))
@@ -300,7 +313,9 @@ async def _outcome(backend: Backend, operation: str, *arguments: Any) -> tuple[s
             return "counted", await backend.count(*arguments)
         if operation == "find":
             table, query = arguments
-            return "found", [comparable(table, r, query.columns) for r in await backend.find(*arguments)]
+            return "found", [
+                comparable(table, r, query.columns) for r in await backend.find(*arguments)
+            ]
         table, queries = arguments
         answers = await backend.find_many(table, queries)
         return "found", [
@@ -314,7 +329,7 @@ async def _outcome(backend: Backend, operation: str, *arguments: Any) -> tuple[s
 def _bound_change(change: tuple[Any, ...], apart: str) -> Change:
     """The change on the rows of one program."""
     kind, number, *rest = change
-    sheet = SHEETS[number]
+    sheet = SHEETS[int(number)]
     if kind == "put":
         given, conflict, merge = rest
         return Put(sheet.table, [_bound_row(sheet, r, apart) for r in given], conflict, dict(merge))

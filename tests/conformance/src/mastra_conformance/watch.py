@@ -143,9 +143,7 @@ class Watch:
         )
 
 
-def _status(
-    report: pytest.TestReport, info: Mapping[str, Any]
-) -> tuple[Status | None, str]:
+def _status(report: pytest.TestReport, info: Mapping[str, Any]) -> tuple[Status | None, str]:
     """What one phase of a test says; ``None`` where it says nothing (a set-up that worked)."""
     text = report.longreprtext.strip().rpartition("\n")[2]
     marked = hasattr(report, "wasxfail")

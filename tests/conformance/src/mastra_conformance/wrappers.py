@@ -108,9 +108,9 @@ class Yielding(Wrapper):
 
     async def around(self, what: str, do: Callable[[], Awaitable[T]]) -> T:
         """One operation, among those of others."""
-        for _ in range(random.randrange(3)):  # noqa: S311 (no secret)
+        for _ in range(random.randrange(3)):
             await asyncio.sleep(0)
         done = await super().around(what, do)
-        for _ in range(random.randrange(3)):  # noqa: S311 (no secret)
+        for _ in range(random.randrange(3)):
             await asyncio.sleep(0)
         return done

@@ -42,7 +42,9 @@ class TestRoundTrips:
                 owner.id, order_by=NEWEST, with_total=False
             ),
             "list_messages, all on one page": lambda: memory.list_messages(owner.id, per_page=60),
-            "list_messages_by_id": lambda: memory.list_messages_by_id([fresh() for _ in range(500)]),
+            "list_messages_by_id": lambda: memory.list_messages_by_id(
+                [fresh() for _ in range(500)]
+            ),
             "load_workflow_snapshot": lambda: store.workflows.load_workflow_snapshot(
                 workflow_name="w", run_id="r"
             ),
@@ -60,7 +62,7 @@ class TestRoundTrips:
         threads = [await memory.save_thread(thread(resource)) for _ in range(5)]
         batch = [message(threads[n % 5], n) for n in range(300)]
         dataset = await store.datasets.create_dataset("d")
-        run = {"workflow_name": fresh("workflow"), "run_id": fresh("run")}
+        run: dict[str, Any] = {"workflow_name": fresh("workflow"), "run_id": fresh("run")}
         spans = [span(trace, n) for n in range(200)]
         updates = [{"id": m.id, "role": "system"} for m in batch[:100]]
         one: dict[str, Callable[[], Awaitable[Any]]] = {
@@ -101,7 +103,8 @@ class TestRoundTrips:
         store = Over(lab.open(), Wrapper)
         owner, messages = await saved(store.memory, 100)
         include = [
-            {"id": m.id, "with_previous_messages": 2, "with_next_messages": 1} for m in messages[::3]
+            {"id": m.id, "with_previous_messages": 2, "with_next_messages": 1}
+            for m in messages[::3]
         ]
         calls: dict[str, Callable[[], Awaitable[Any]]] = {
             "include": lambda: store.memory.list_messages(owner.id, per_page=0, include=include)

@@ -90,7 +90,10 @@ class TestLostUpdates:
         _, messages = await saved(lab.store.memory, 1)
         for turn in range(lab.settings.rounds):
             updates = [
-                {"id": messages[0].id, "content": {"metadata": {f"{turn}-{i}": i}, f"k{turn}-{i}": i}}
+                {
+                    "id": messages[0].id,
+                    "content": {"metadata": {f"{turn}-{i}": i}, f"k{turn}-{i}": i},
+                }
                 for i in range(WRITERS)
             ]
             await all_well(
@@ -113,7 +116,7 @@ class TestLostUpdates:
                 lambda s=s, i=i: s.memory.update_resource(key, metadata={f"{i}": i})  # type: ignore[misc]
                 for i, s in enumerate(stores)
             ]
-            calls.append(lambda: stores[0].memory.update_resource(key, working_memory="w"))  # noqa: B023
+            calls.append(lambda: stores[0].memory.update_resource(key, working_memory="w"))
             await all_well(calls)
             found = await lab.store.memory.get_resource_by_id(key)
             assert found is not None
@@ -124,9 +127,9 @@ class TestLostUpdates:
         """Steps, elements of a foreach, request contexts and states, of runs new and old."""
         stores = self.stores(lab)
         for turn in range(lab.settings.rounds):
-            key = {"workflow_name": fresh("workflow"), "run_id": fresh("run")}
+            key: dict[str, Any] = {"workflow_name": fresh("workflow"), "run_id": fresh("run")}
             if turn % 2:
-                snapshot = {"context": {}, "status": "running"}
+                snapshot: dict[str, Any] = {"context": {}, "status": "running"}
                 await lab.store.workflows.persist_workflow_snapshot(**key, snapshot=snapshot)
             calls: list[Callable[[], Awaitable[Any]]] = []
             for i, store in enumerate(stores):
@@ -134,7 +137,7 @@ class TestLostUpdates:
                 for step, result in ((f"s{i}", {"output": i}), ("each", {"output": output})):
                     calls.append(
                         lambda s=store, n=step, r=result, i=i: s.workflows.update_workflow_results(  # type: ignore[misc]
-                            **key,  # noqa: B023
+                            **key,
                             step_id=n,
                             result=r,
                             request_context={f"{i}": i},
@@ -160,7 +163,9 @@ class TestLostUpdates:
                 ]
             )
         items = (await lab.store.datasets.list_items(owner.id, per_page=False)).items
-        versions = (await lab.store.datasets.list_dataset_versions(owner.id, per_page=False)).versions
+        versions = (
+            await lab.store.datasets.list_dataset_versions(owner.id, per_page=False)
+        ).versions
         count = turns * WRITERS
         assert sorted(item.dataset_version for item in items) == list(range(1, count + 1))
         assert [v.version for v in versions] == list(range(count, 0, -1))
@@ -190,12 +195,12 @@ class TestRaces:
         stores = [racing(lab) for _ in range(3)]
         opts = {"status": "running", "expected_status": "suspended"}
         for _ in range(lab.settings.rounds):
-            key = {"workflow_name": fresh("workflow"), "run_id": fresh("run")}
-            snapshot = {"context": {}, "status": "suspended"}
+            key: dict[str, Any] = {"workflow_name": fresh("workflow"), "run_id": fresh("run")}
+            snapshot: dict[str, Any] = {"context": {}, "status": "suspended"}
             await lab.store.workflows.persist_workflow_snapshot(**key, snapshot=snapshot)
             claims = await all_well(
                 [
-                    lambda s=s: s.workflows.update_workflow_state(**key, opts=opts)  # type: ignore[misc]  # noqa: B023
+                    lambda s=s: s.workflows.update_workflow_state(**key, opts=opts)  # type: ignore[misc]
                     for s in stores
                 ]
             )
@@ -210,7 +215,10 @@ class TestRaces:
             key = fresh()
             threads = [thread(id=key, title="a"), thread(id=key, title="b")]
             outcomes = await race(
-                [lambda s=s, t=t: s.memory.save_thread(t) for s, t in zip((a, b), threads, strict=True)]  # type: ignore[misc]
+                [
+                    lambda s=s, t=t: s.memory.save_thread(t)  # type: ignore[misc]
+                    for s, t in zip((a, b), threads, strict=True)
+                ]
             )
             won = winners(outcomes, ConflictError)
             assert len(won) == 1
@@ -231,7 +239,7 @@ class TestRaces:
 
             outcomes = await race(
                 [
-                    lambda s=s: s.memory.clone_thread(owners[0].id, new_thread_id=f"{key}c")  # type: ignore[misc]  # noqa: B023
+                    lambda s=s: s.memory.clone_thread(owners[0].id, new_thread_id=f"{key}c")  # type: ignore[misc]
                     for s in (a, b)
                 ]
             )
@@ -242,7 +250,9 @@ class TestRaces:
 
             outcomes = await race(
                 [
-                    lambda s=s, o=o: s.datasets.create_dataset("d", dataset_id=key, organization_id=o)  # type: ignore[misc]  # noqa: B023
+                    lambda s=s, o=o: s.datasets.create_dataset(  # type: ignore[misc]
+                        "d", dataset_id=key, organization_id=o
+                    )
                     for s, o in zip((a, b), ("org-a", "org-b"), strict=True)
                 ]
             )
@@ -251,7 +261,11 @@ class TestRaces:
             outcomes = await race(
                 [
                     lambda s=s, n=n: s.experiments.add_experiment_result(  # type: ignore[misc]
-                        run.id, item_id=key, input=n, started_at=at(0), completed_at=at(1)  # noqa: B023
+                        run.id,
+                        item_id=key,
+                        input=n,
+                        started_at=at(0),
+                        completed_at=at(1),
                     )
                     for n, s in enumerate((a, b))
                 ]
@@ -268,7 +282,11 @@ class TestRaces:
             made = await all_well(
                 [
                     lambda s=s, n=n: s.experiments.upsert_experiment_result(  # type: ignore[misc]
-                        run.id, item_id=f"{turn}", input=n, started_at=at(0), completed_at=at(1)  # noqa: B023
+                        run.id,
+                        item_id=f"{turn}",
+                        input=n,
+                        started_at=at(0),
+                        completed_at=at(1),
                     )
                     for n, s in enumerate((a, b, a, b))
                 ]
@@ -285,7 +303,7 @@ class TestRaces:
             messages = [message(owner, n) for n in range(6)]
             await all_well(
                 [
-                    lambda s=stores[m % 2], m=m: s.memory.save_messages([messages[m]], create=owner)  # type: ignore[misc]  # noqa: B023
+                    lambda s=stores[m % 2], m=m: s.memory.save_messages([messages[m]], create=owner)  # type: ignore[misc]
                     for m in range(6)
                 ]
             )
@@ -299,8 +317,8 @@ class TestRaces:
             more = [message(owner, n) for n in range(10, 15)]
             outcomes = await race(
                 [
-                    lambda: b.memory.save_messages(more),  # noqa: B023
-                    lambda: a.memory.delete_thread(owner.id),  # noqa: B023
+                    lambda: b.memory.save_messages(more),
+                    lambda: a.memory.delete_thread(owner.id),
                 ]
             )
             winners(outcomes, NotFoundError)
@@ -315,8 +333,8 @@ class TestRaces:
             new = fresh("resource")
             outcomes = await race(
                 [
-                    lambda: b.memory.save_messages([message(owner, 9)]),  # noqa: B023
-                    lambda: a.memory.update_thread_resource_id(owner.id, resource_id=new),  # noqa: B023
+                    lambda: b.memory.save_messages([message(owner, 9)]),
+                    lambda: a.memory.update_thread_resource_id(owner.id, resource_id=new),
                 ]
             )
             winners(outcomes, NotFoundError)
@@ -330,8 +348,8 @@ class TestRaces:
             owner = await a.datasets.create_dataset("d")
             outcomes = await race(
                 [
-                    lambda: b.datasets.add_item(owner.id, input=1),  # noqa: B023
-                    lambda: a.datasets.delete_dataset(owner.id),  # noqa: B023
+                    lambda: b.datasets.add_item(owner.id, input=1),
+                    lambda: a.datasets.delete_dataset(owner.id),
                 ]
             )
             winners(outcomes, NotFoundError)
@@ -404,15 +422,14 @@ class TestReadingWhileWriting:
                 owner = thread(created_at=old, updated_at=old)
                 await a.memory.save_thread(owner)
                 threads.append(owner)
-            outcomes = await race(
-                [
-                    pruning.prune,
-                    *(
-                        lambda o=o: b.memory.save_messages([message(o, 5), message(o, 6)])  # type: ignore[misc]
-                        for o in threads[::2]
-                    ),
-                ]
-            )
+            calls: list[Callable[[], Awaitable[Any]]] = [
+                pruning.prune,
+                *(
+                    lambda o=o: b.memory.save_messages([message(o, 5), message(o, 6)])
+                    for o in threads[::2]
+                ),
+            ]
+            outcomes = await race(calls)
             saves = outcomes[1:]
             winners(saves, NotFoundError)
             for owner, outcome in zip(threads[::2], saves, strict=True):

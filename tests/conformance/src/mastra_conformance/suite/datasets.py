@@ -10,8 +10,10 @@ from msgspec import UNSET
 from mastra_conformance.lab import Lab, fresh
 from mastra_conformance.tiers import area, base
 from mastra_core.errors import ConflictError, InvalidArgumentError, NotFoundError
+from mastra_core.records import DatasetItem
+from mastra_core.storage.domains.item_identity import ItemIdentityConflictError
 
-JSON: tuple[Any, ...] = (
+JSON: list[Any] = [
     None,
     False,
     0,
@@ -25,7 +27,7 @@ JSON: tuple[Any, ...] = (
     [],
     {},
     {"a": [None, {"b": []}]},
-)
+]
 
 
 @area("datasets")
@@ -62,13 +64,14 @@ class TestDatasets:
         made = await datasets.create_dataset("one", dataset_id=key, organization_id=org)
         again = await datasets.create_dataset("two", dataset_id=key, organization_id=org)
         assert again == made
-        for other in (
+        others: list[dict[str, Any]] = [
             {},
             {"organization_id": fresh("org")},
             {"organization_id": org, "project_id": "p"},
             {"organization_id": org, "candidate_key": "k"},
             {"organization_id": org, "candidate_id": "c"},
-        ):
+        ]
+        for other in others:
             with pytest.raises(ConflictError):
                 await datasets.create_dataset("three", dataset_id=key, **other)
         assert await datasets.get_dataset_by_id(key) == made
@@ -137,7 +140,7 @@ class TestDatasets:
         assert await found(target_type="workflow") == ["beta"]
         assert await found(candidate_key="k", candidate_id="c") == ["ALPHABET"]
         assert await found(project_id="p") == ["gamma"]
-        seen = []
+        seen: list[str] = []
         for page in range(3):
             listed = await datasets.list_datasets(organization_id=org, page=page, per_page=2)
             assert (listed.total, listed.has_more) == (4, page == 0)
@@ -195,7 +198,9 @@ class TestItems:
         """``null``, ``false``, ``0``, empty text and text that is JSON; absent is not ``null``."""
         datasets = lab.store.datasets
         owner = await datasets.create_dataset("d")
-        given = [{"input": v, "groundTruth": v, "expected_trajectory": v, "tool_mocks": v} for v in JSON]
+        given = [
+            {"input": v, "groundTruth": v, "expected_trajectory": v, "tool_mocks": v} for v in JSON
+        ]
         items = await datasets.batch_insert_items(owner.id, items=[*given, {"input": 1}])
         listed = {item.id: item for item in (await datasets.list_items(owner.id)).items}
         at_version = {i.id: i for i in await datasets.get_items_by_version(owner.id, version=1)}
@@ -215,9 +220,18 @@ class TestItems:
         owner = await datasets.create_dataset("d")
         bare = await datasets.add_item(owner.id, input=1)
         empty = await datasets.add_item(
-            owner.id, input=1, metadata={}, scorer_ids=[], request_context={}, unmocked_tool_policy=""
+            owner.id,
+            input=1,
+            metadata={},
+            scorer_ids=[],
+            request_context={},
+            unmocked_tool_policy="",
         )
-        for item, values in ((bare, (None,) * 4), (empty, ({}, [], {}, ""))):
+        cases: list[tuple[DatasetItem, tuple[Any, ...]]] = [
+            (bare, (None,) * 4),
+            (empty, ({}, [], {}, "")),
+        ]
+        for item, values in cases:
             found = await datasets.get_item_by_id(item.id)
             assert found is not None
             names = ("metadata", "scorer_ids", "request_context", "unmocked_tool_policy")
@@ -249,7 +263,7 @@ class TestItems:
         second = await datasets.add_item(owner.id, input="b1")
         await datasets.update_item(first.id, dataset_id=owner.id, input="a2")
         await datasets.delete_item(second.id, dataset_id=owner.id)
-        expected = {
+        expected: dict[int | None, set[str]] = {
             0: set(),
             1: {"a1"},
             2: {"a1", "b1"},
@@ -298,11 +312,12 @@ class TestItems:
         assert (changed.scorer_ids, changed.external_id) == (["s"], "e")
         assert changed.dataset_version == 2
         assert await datasets.get_item_by_id(item.id) == changed
-        for arguments in (
+        foreign: list[dict[str, Any]] = [
             {"item_id": fresh("item"), "dataset_id": owner.id},
             {"item_id": item.id, "dataset_id": other.id},
             {"item_id": item.id, "dataset_id": fresh("dataset")},
-        ):
+        ]
+        for arguments in foreign:
             with pytest.raises(NotFoundError):
                 await datasets.update_item(**arguments, input=3)
 
@@ -326,7 +341,9 @@ class TestItems:
         """Ties by the id; the text is looked for in input and ground truth, in any case."""
         datasets = lab.store.datasets
         owner = await datasets.create_dataset("d")
-        given = [{"input": {"n": n, "t": "Äpfel" if n % 3 else "x"}} for n in range(10)]
+        given: list[dict[str, Any]] = [
+            {"input": {"n": n, "t": "Äpfel" if n % 3 else "x"}} for n in range(10)
+        ]
         given[9] = {"input": 1, "ground_truth": "ein ÄPFEL"}
         items = await datasets.batch_insert_items(owner.id, items=given)
         seen: list[str] = []
@@ -350,11 +367,11 @@ class TestItems:
         item = await datasets.add_item(owner.id, input={"a": 1, "b": 2}, external_id="e")
         again = await datasets.add_item(owner.id, input={"b": 2, "a": 1}, external_id="e")
         assert again == item
+        new = [{"input": "new"}, {"input": "other", "external_id": "e"}]
         with pytest.raises(ConflictError) as caught:
-            new = [{"input": "new"}, {"input": "other", "external_id": "e"}]
             await datasets.batch_insert_items(owner.id, items=new)
-        conflicts = caught.value.conflicts  # type: ignore[attr-defined]
-        assert [(c.index, c.reason) for c in conflicts] == [(1, "payload_mismatch")]
+        assert isinstance(caught.value, ItemIdentityConflictError)
+        assert [(c.index, c.reason) for c in caught.value.conflicts] == [(1, "payload_mismatch")]
         assert (await datasets.list_items(owner.id)).items == [item]
         elsewhere = await datasets.create_dataset("e")
         copy = await datasets.add_item(elsewhere.id, input="other", external_id="e")
@@ -379,7 +396,9 @@ class TestItems:
         """However many items; deleting them all is the next."""
         datasets = lab.store.datasets
         owner = await datasets.create_dataset("d")
-        items = await datasets.batch_insert_items(owner.id, items=[{"input": n} for n in range(1200)])
+        items = await datasets.batch_insert_items(
+            owner.id, items=[{"input": n} for n in range(1200)]
+        )
         page = await datasets.list_items(owner.id, per_page=False)
         assert (len(page.items), page.total) == (1200, 1200)
         await datasets.batch_delete_items(owner.id, item_ids=[item.id for item in items])

@@ -16,13 +16,18 @@ from mastra_core.records import Experiment, ExperimentResult
 
 async def created(lab: Lab, **fields: Any) -> Experiment:
     """An experiment without a dataset."""
-    given = {"target_type": "agent", "target_id": "a", **fields}
+    given: dict[str, Any] = {"target_type": "agent", "target_id": "a", **fields}
     return await lab.store.experiments.create_experiment(**given)
 
 
 async def gave(lab: Lab, run: Experiment, item: str, n: int = 0, **fields: Any) -> ExperimentResult:
     """A result that was begun n milliseconds after noon."""
-    given = {"input": {"n": n}, "started_at": at(n), "completed_at": at(n + 1), **fields}
+    given: dict[str, Any] = {
+        "input": {"n": n},
+        "started_at": at(n),
+        "completed_at": at(n + 1),
+        **fields,
+    }
     return await lab.store.experiments.add_experiment_result(run.id, item_id=item, **given)
 
 
@@ -75,7 +80,11 @@ class TestExperiments:
         changed = await experiments.update_experiment(
             made.id, status="running", started_at=at(1), succeeded_count=2, description=None
         )
-        assert (changed.status, changed.started_at, changed.completed_at) == ("running", at(1), None)
+        assert (changed.status, changed.started_at, changed.completed_at) == (
+            "running",
+            at(1),
+            None,
+        )
         assert (changed.name, changed.metadata, changed.total_items) == ("n", {"a": 1}, 5)
         assert changed.updated_at > made.updated_at
         assert changed.created_at == made.created_at
@@ -90,7 +99,14 @@ class TestExperiments:
     async def test_lists_are_filtered_by_everything_given(self, lab: Lab) -> None:
         """Nought is a value, not "no filter"."""
         experiments, org = lab.store.experiments, fresh("org")
-        names = ("dataset_id", "target_id", "agent_version", "experiment_set_id", "comparison_id", "variant_id")
+        names = (
+            "dataset_id",
+            "target_id",
+            "agent_version",
+            "experiment_set_id",
+            "comparison_id",
+            "variant_id",
+        )
         values = {name: fresh(name) for name in names}
         first = await created(lab, organization_id=org, trial_index=0, **values)
         second = await created(lab, organization_id=org, trial_index=1, target_type="workflow")
@@ -175,7 +191,12 @@ class TestResults:
         )
         bare = await gave(lab, run, "i2", 1)
         assert (full.organization_id, full.attempt, full.status) == (org, 1, "needs-review")
-        assert (bare.output, bare.ground_truth, bare.status, bare.tags) == (UNSET, UNSET, None, None)
+        assert (bare.output, bare.ground_truth, bare.status, bare.tags) == (
+            UNSET,
+            UNSET,
+            None,
+            None,
+        )
         for given in (full, bare):
             found = await lab.store.experiments.get_experiment_result_by_id(given.id)
             assert found == given

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -48,7 +48,11 @@ async def _memory(store: MastraStorage) -> list[Case]:
         pages = [await s.memory.list_messages(t, per_page=False) for t in threads]
         found = [await s.memory.get_thread_by_id(t) for t in threads]
         owners = [t and t.resource_id for t in found]
-        return [[len(p.messages) for p in pages], owners, {m.resource_id for m in pages[0].messages}]
+        return [
+            [len(p.messages) for p in pages],
+            owners,
+            {m.resource_id for m in pages[0].messages},
+        ]
 
     async def texts(s: MastraStorage) -> Any:
         found = await s.memory.list_messages_by_id([messages[0].id, messages[1].id])
@@ -112,10 +116,10 @@ async def _memory(store: MastraStorage) -> list[Case]:
 
 
 async def _runs(store: MastraStorage) -> list[Case]:
-    key = {"workflow_name": fresh("workflow"), "run_id": fresh("run")}
+    key: dict[str, Any] = {"workflow_name": fresh("workflow"), "run_id": fresh("run")}
     trace, given = fresh("trace"), score(id=fresh("score"))
     spans = [span(trace, n) for n in range(30)]
-    snapshot = {"context": {}, "status": "suspended"}
+    snapshot: dict[str, Any] = {"context": {}, "status": "suspended"}
     updates = [{"traceId": trace, "spanId": s.span_id, "updates": {"name": "new"}} for s in spans]
     await store.workflows.persist_workflow_snapshot(**key, snapshot=snapshot)
 
@@ -173,7 +177,11 @@ async def _evaluation(store: MastraStorage) -> list[Case]:
         return (found and found.id, await _total(s.datasets.list_items(gone.id)))
 
     return [
-        Case("batch_insert_items", lambda s: s.datasets.batch_insert_items(owner.id, items=new), standing),
+        Case(
+            "batch_insert_items",
+            lambda s: s.datasets.batch_insert_items(owner.id, items=new),
+            standing,
+        ),
         Case(
             "batch_delete_items",
             lambda s: s.datasets.batch_delete_items(owner.id, item_ids=[i.id for i in items[5:15]]),
@@ -267,10 +275,12 @@ def _shape(seen: Any) -> Any:
     if isinstance(seen, str) and len(seen) > 32:
         return "name"
     if isinstance(seen, dict):
-        return {key: _shape(value) for key, value in seen.items()}
+        return {k: _shape(value) for k, value in cast("dict[str, Any]", seen).items()}
     if isinstance(seen, (list, tuple)):
-        return [_shape(value) for value in seen]
-    return {_shape(value) for value in seen} if isinstance(seen, set) else seen
+        return [_shape(value) for value in cast("Sequence[Any]", seen)]
+    return (
+        {_shape(value) for value in cast("Iterable[Any]", seen)} if isinstance(seen, set) else seen
+    )
 
 
 @area("faults")
@@ -280,7 +290,7 @@ class TestCancellation:
 
     async def test_a_cancelled_write_is_whole_or_not_there(self, lab: Lab) -> None:
         """Whenever it is cancelled; the next write of the same instance works."""
-        store, chance = lab.store, random.Random(lab.settings.seed)  # noqa: S311 (no secret)
+        store, chance = lab.store, random.Random(lab.settings.seed)
         owner = await store.memory.save_thread(thread())
         for turn in range(lab.settings.rounds):
             batch = [message(owner, turn * 100 + n) for n in range(40)]
@@ -307,7 +317,7 @@ class TestCancellation:
                 asyncio.create_task(
                     store.memory.list_messages(owner.id)
                     if n % 2
-                    else store.memory.update_thread(owner.id, title=str(n))  # type: ignore[arg-type]
+                    else store.memory.update_thread(owner.id, title=str(n))
                 )
                 for n in range(25)
             ]

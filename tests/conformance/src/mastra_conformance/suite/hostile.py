@@ -6,7 +6,8 @@ import json
 import logging
 import subprocess
 import sys
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -41,7 +42,7 @@ TEXTS: tuple[str, ...] = (
     " blanks around ",
     "/../ \\..\\ //",
 )
-JSON: tuple[Any, ...] = (
+JSON: list[Any] = [
     {"__proto__": {"polluted": True}, "constructor": {"prototype": 1}, "toString": 1},
     {"a.b": 1, "a": {"b": 2}, "$set": {"x": 1}, "$a": "$b", "": "empty key", "a[0]": 1, "0": 2},
     {"lc": 1, "type": "constructor", "id": ["os", "system"], "__class__": "x", "py/object": "y"},
@@ -50,18 +51,21 @@ JSON: tuple[Any, ...] = (
     {"empty": ["", [], {}, None, [[]], [{}], {"a": {}}]},
     {"t": True, "f": False, "one": 1, "text": "true", "number": "1"},
     {text: text for text in TEXTS},
-)
+]
 
 
 def same(a: Any, b: Any) -> bool:
     """Whether two JSON values are equal in type too."""
+    kinds: set[type] = {type(a), type(b)}
     if isinstance(a, dict) and isinstance(b, dict):
-        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
+        left, right = cast("dict[str, Any]", a), cast("dict[str, Any]", b)
+        return left.keys() == right.keys() and all(same(left[key], right[key]) for key in left)
     if isinstance(a, list) and isinstance(b, list):
-        return len(a) == len(b) and all(map(same, a, b))
+        first, second = cast("Sequence[Any]", a), cast("Sequence[Any]", b)
+        return len(first) == len(second) and all(map(same, first, second))
     if isinstance(a, bool) or isinstance(b, bool):
         return a is b
-    return bool(a == b) and (type(a) is type(b) or {type(a), type(b)} == {int, float})
+    return bool(a == b) and (len(kinds) == 1 or kinds == {int, float})
 
 
 @area("hostile")
@@ -100,7 +104,7 @@ class TestValues:
             assert found is not None
             assert same(found.metadata, value)
             assert same((await memory.list_messages(given.id)).messages[0].content, content)
-            key = {"workflow_name": fresh("workflow"), "run_id": fresh("run")}
+            key: dict[str, Any] = {"workflow_name": fresh("workflow"), "run_id": fresh("run")}
             await workflows.persist_workflow_snapshot(**key, snapshot={"context": {"input": value}})
             context = await workflows.update_workflow_results(**key, step_id="s", result=value)
             assert same(context, {"input": value, "s": value})
@@ -150,7 +154,21 @@ class TestValues:
     async def test_ids_are_exact(self, lab: Lab) -> None:
         """Case, blanks, accents, forms and length count: no two of these are one."""
         memory, resource, stem = lab.store.memory, fresh("resource"), fresh()[3:23]
-        variants = ["a", "A", "a ", " a", "á", "a\u0301", "ａ", "a:b", "a/b", "a#b", "a%b", "a\tb", "😀"]
+        variants = [
+            "a",
+            "A",
+            "a ",
+            " a",
+            "á",
+            "a\u0301",
+            "ａ",
+            "a:b",
+            "a/b",
+            "a#b",
+            "a%b",
+            "a\tb",
+            "😀",
+        ]
         names = [f"{stem}{variant}" for variant in variants]
         names += [f"{stem}{'x' * (255 - len(stem))}", f"{stem}{'x' * (254 - len(stem))}"]
         for name in names:
@@ -233,7 +251,18 @@ class TestArguments:
         """A key of a filter never becomes part of a statement."""
         memory = lab.store.memory
         owner, _ = await saved(memory, 1)
-        keys = ["a') OR 1=1 --", 'a"b', "a.b", "$where", "a b", "__proto__", "k;", "", "ä", "a" * 129]
+        keys = [
+            "a') OR 1=1 --",
+            'a"b',
+            "a.b",
+            "$where",
+            "a b",
+            "__proto__",
+            "k;",
+            "",
+            "ä",
+            "a" * 129,
+        ]
         for key in keys:
             with pytest.raises(InvalidArgumentError):
                 await memory.list_threads(metadata={key: 1})
@@ -359,5 +388,7 @@ class TestImports:
             f"importlib.import_module({package!r}); installed(); "
             f"print(json.dumps([d for d in {drivers!r} if d in sys.modules]))"
         )
-        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, text=True, check=True
+        )
         assert json.loads(done.stdout) == []

@@ -14,7 +14,7 @@ from mastra_conformance.tiers import area, base
 from mastra_core.errors import ConflictError, InvalidArgumentError, NotFoundError
 from mastra_core.records import Message
 
-PARTS = [
+PARTS: list[dict[str, Any]] = [
     {"type": "text", "text": "hello", "createdAt": 1, "providerMetadata": {"x": {"y": 1}}},
     {"type": "reasoning", "reasoning": "", "details": [{"type": "text", "text": "t"}]},
     {
@@ -51,7 +51,7 @@ class TestMessages:
         """Also parts, keys and metadata that this version does not know."""
         memory, owner = lab.store.memory, thread()
         await memory.save_thread(owner)
-        content = {
+        content: dict[str, Any] = {
             "format": 2,
             "parts": PARTS,
             "content": "hello",
@@ -69,7 +69,11 @@ class TestMessages:
         memory, owner = lab.store.memory, thread()
         await memory.save_thread(owner)
         text = '{"a": "{\\"b\\": 1}"}'
-        content = {"format": 2, "parts": [{"type": "text", "text": text}], "content": "[1, 2]"}
+        content: dict[str, Any] = {
+            "format": 2,
+            "parts": [{"type": "text", "text": text}],
+            "content": "[1, 2]",
+        }
         given = message(owner, content=content)
         await memory.save_messages([given])
         found = (await memory.list_messages(owner.id)).messages
@@ -160,10 +164,18 @@ class TestMessages:
         """Shallowly, both; what is not given stays. Parts that others added stay."""
         memory, owner = lab.store.memory, thread()
         await memory.save_thread(owner)
-        content = {"format": 2, "parts": PARTS, "content": "c", "metadata": {"a": 1, "b": {"x": 1}}}
+        content: dict[str, Any] = {
+            "format": 2,
+            "parts": PARTS,
+            "content": "c",
+            "metadata": {"a": 1, "b": {"x": 1}},
+        }
         given = message(owner, content=content)
         await memory.save_messages([given])
-        update = {"id": given.id, "content": {"metadata": {"b": {"y": 2}, "c": None}, "new": []}}
+        update: dict[str, Any] = {
+            "id": given.id,
+            "content": {"metadata": {"b": {"y": 2}, "c": None}, "new": []},
+        }
         changed = await memory.update_messages([update])
         metadata = {"a": 1, "b": {"y": 2}, "c": None}
         assert changed[0].content == {**content, "metadata": metadata, "new": []}
@@ -246,7 +258,7 @@ class TestMessages:
         """Times and ids that the library gives strictly increase, so order is never a guess."""
         memory, owner = lab.store.memory, thread()
         await memory.save_thread(owner)
-        content = {"format": 2, "parts": []}
+        content: dict[str, Any] = {"format": 2, "parts": []}
         made = [
             Message(thread_id=owner.id, resource_id=owner.resource_id, role="user", content=content)
             for _ in range(50)
@@ -325,7 +337,7 @@ class TestMessageLists:
     async def test_a_resources_messages_are_one_list(self, lab: Lab) -> None:
         """Over all its threads, and no other's."""
         memory, resource = lab.store.memory, fresh("resource")
-        first, _ = await saved(memory, 3, resource)
+        await saved(memory, 3, resource)
         second = await memory.save_thread(thread(resource))
         await memory.save_messages([message(second, n) for n in (10, 11)])
         await saved(memory, 3)
@@ -352,7 +364,11 @@ class TestMessageLists:
         assert await found(start=at(3), startExclusive=True, end=at(5), end_exclusive=True) == [4]
         assert await found(start=at(20)) == []
         page = await memory.list_messages(
-            owner.id, date_range={"start": at(4)}, page=1, per_page=4, order_by={"direction": "DESC"}
+            owner.id,
+            date_range={"start": at(4)},
+            page=1,
+            per_page=4,
+            order_by={"direction": "DESC"},
         )
         assert (said(page.messages), page.total, page.has_more) == ([5, 4], 6, False)
 
@@ -360,10 +376,20 @@ class TestMessageLists:
         """Exactly, by type; pages and totals are of what matches."""
         memory, owner = lab.store.memory, thread()
         await memory.save_thread(owner)
-        metadata: list[Any] = [{"k": 1}, {"k": "1"}, {"k": True}, {"k": None}, {}, None, {"k": 1, "j": "x"}]
+        metadata: list[Any] = [
+            {"k": 1},
+            {"k": "1"},
+            {"k": True},
+            {"k": None},
+            {},
+            None,
+            {"k": 1, "j": "x"},
+        ]
         messages = [
             message(
-                owner, n, content={**message(owner, n).content, **({"metadata": m} if m is not None else {})}
+                owner,
+                n,
+                content={**message(owner, n).content, **({"metadata": m} if m is not None else {})},
             )
             for n, m in enumerate(metadata)
         ]
@@ -419,7 +445,15 @@ class TestMessageLists:
         owner, messages = await saved(memory, 1)
         found = (await memory.list_messages(owner.id)).messages[0]
         encoded = msgspec.json.decode(msgspec.json.encode(found))
-        assert set(encoded) == {"id", "threadId", "resourceId", "role", "content", "type", "createdAt"}
+        assert set(encoded) == {
+            "id",
+            "threadId",
+            "resourceId",
+            "role",
+            "content",
+            "type",
+            "createdAt",
+        }
         assert encoded["createdAt"].startswith("2024-03-01T12:00:00")
         assert encoded["createdAt"].endswith("Z")
         assert encoded["id"] == messages[0].id

@@ -14,19 +14,39 @@ from mastra_conformance.tiers import area, base
 from mastra_core.errors import InvalidArgumentError, NotFoundError
 from mastra_core.records import Span
 
-TEXTS = (
-    "entity_type entity_id entity_name parent_entity_type parent_entity_id parent_entity_name "
-    "root_entity_type root_entity_id root_entity_name user_id organization_id resource_id run_id "
-    "session_id thread_id request_id environment service_name entity_version_id "
-    "parent_entity_version_id root_entity_version_id experiment_id source"
-).split()
+TEXTS = [
+    "entity_type",
+    "entity_id",
+    "entity_name",
+    "parent_entity_type",
+    "parent_entity_id",
+    "parent_entity_name",
+    "root_entity_type",
+    "root_entity_id",
+    "root_entity_name",
+    "user_id",
+    "organization_id",
+    "resource_id",
+    "run_id",
+    "session_id",
+    "thread_id",
+    "request_id",
+    "environment",
+    "service_name",
+    "entity_version_id",
+    "parent_entity_version_id",
+    "root_entity_version_id",
+    "experiment_id",
+    "source",
+]
 
 
 def whole(trace: str) -> Span:
     """A root span with every field."""
+    texts: dict[str, Any] = {name: fresh(name) for name in TEXTS}
     return span(
         trace,
-        **{name: fresh(name) for name in TEXTS},
+        **texts,
         scope={"package": "p"},
         metadata={"m": {"n": [1]}},
         tags=["a", "b"],
@@ -55,6 +75,7 @@ class TestSpans:
         assert await observability.get_span(trace, span_id=given.span_id) == given
         found = await observability.get_span(trace, span_id=child.span_id)
         assert found == child
+        assert found is not None
         assert (found.status, given.status) == ("running", "error")
         assert await observability.get_span(trace, span_id="unknown") is None
         assert await observability.get_trace(fresh("trace")) is None
@@ -63,7 +84,19 @@ class TestSpans:
     async def test_inputs_and_outputs_keep_their_type(self, lab: Lab) -> None:
         """Plain text, numbers, ``null`` and text that is JSON; absent stays absent."""
         observability, trace = lab.store.observability, fresh("trace")
-        values: list[Any] = ["text", "123", '{"a":1}', 1, 0.5, False, None, [], {}, "", msgspec.UNSET]
+        values: list[Any] = [
+            "text",
+            "123",
+            '{"a":1}',
+            1,
+            0.5,
+            False,
+            None,
+            [],
+            {},
+            "",
+            msgspec.UNSET,
+        ]
         spans = [span(trace, n, input=value, output=value) for n, value in enumerate(values)]
         await observability.batch_create_spans(spans)
         found = await observability.get_trace(trace)
@@ -123,7 +156,13 @@ class TestSpans:
         observability, trace = lab.store.observability, fresh("trace")
         given = whole(trace)
         await observability.create_span(given)
-        updates = {"name": "new", "endedAt": at(99), "output": {"a": 1}, "error": None, "tags": []}
+        updates: dict[str, Any] = {
+            "name": "new",
+            "endedAt": at(99),
+            "output": {"a": 1},
+            "error": None,
+            "tags": [],
+        }
         await observability.update_span(trace, span_id=given.span_id, updates=updates)
         found = await observability.get_span(trace, span_id=given.span_id)
         assert found is not None
@@ -207,11 +246,11 @@ class TestTraceLists:
     async def store(self, lab: Lab, *roots: dict[str, Any]) -> tuple[str, list[str]]:
         """Traces of a fresh organisation, the n-th begun n milliseconds after noon."""
         organisation, traces = fresh("org"), [fresh("trace") for _ in roots]
-        spans = [
-            span(trace, **{"started_at": at(n), "ended_at": at(n + 5), **fields})
-            for n, (trace, fields) in enumerate(zip(traces, roots, strict=True))
-        ]
-        owned = [msgspec.structs.replace(s, organization_id=organisation) for s in spans]
+        owned: list[Span] = []
+        for n, (trace, fields) in enumerate(zip(traces, roots, strict=True)):
+            given: dict[str, Any] = {"started_at": at(n), "ended_at": at(n + 5), **fields}
+            given["organization_id"] = organisation
+            owned.append(span(trace, **given))
         await lab.store.observability.batch_create_spans(owned)
         return organisation, traces
 
@@ -237,9 +276,15 @@ class TestTraceLists:
         assert listed == sorted(traces, reverse=True)
         blind = await observability.list_traces(organization_id=organisation, with_total=False)
         assert (blind.total, blind.has_more) == (None, True)
-        for bad in ({"per_page": 0}, {"per_page": 101}, {"page": -1}, {"order_by": {"field": "name"}}):
+        refused: list[dict[str, Any]] = [
+            {"per_page": 0},
+            {"per_page": 101},
+            {"page": -1},
+            {"order_by": {"field": "name"}},
+        ]
+        for bad in refused:
             with pytest.raises(InvalidArgumentError):
-                await observability.list_traces(**bad)  # type: ignore[arg-type]
+                await observability.list_traces(**bad)
 
     async def test_every_text_field_of_the_root_is_a_filter(self, lab: Lab) -> None:
         """None is ignored silently: each one alone finds its trace and not the other."""
@@ -253,12 +298,12 @@ class TestTraceLists:
             assert nobody == "", name
         assert await self.found(lab, organisation, traces, trace_id=traces[1]) == "1"
         with pytest.raises(InvalidArgumentError):
-            await self.found(lab, organisation, traces, **{"unknown": "x"})
+            await self.found(lab, organisation, traces, unknown="x")
 
     async def test_status_is_derived_from_error_and_end(self, lab: Lab) -> None:
         """An error is an error even while it runs."""
         error = {"error": {"message": "m"}}
-        roots = [{}, {"ended_at": None}, error, {**error, "ended_at": None}]
+        roots: list[dict[str, Any]] = [{}, {"ended_at": None}, error, {**error, "ended_at": None}]
         organisation, traces = await self.store(lab, *roots)
         assert await self.found(lab, organisation, traces, status="success") == "0"
         assert await self.found(lab, organisation, traces, status="running") == "1"
@@ -266,7 +311,8 @@ class TestTraceLists:
 
     async def test_times_are_included_unless_said_otherwise(self, lab: Lab) -> None:
         """Of start and end, with open ends; what runs has no end to compare."""
-        organisation, traces = await self.store(lab, *({} for _ in range(5)), {"ended_at": None})
+        roots: list[dict[str, Any]] = [*({} for _ in range(5)), {"ended_at": None}]
+        organisation, traces = await self.store(lab, *roots)
         ask = {"start": at(2), "end": at(4)}
         assert await self.found(lab, organisation, traces, started_at=ask) == "432"
         exclusive = {**ask, "startExclusive": True, "end_exclusive": True}
@@ -294,7 +340,8 @@ class TestTraceLists:
 
     async def test_traces_are_found_by_errors_of_any_span(self, lab: Lab) -> None:
         """``has_child_error`` looks at all spans of a trace, over pages and totals."""
-        organisation, traces = await self.store(lab, *({} for _ in range(4)))
+        roots: list[dict[str, Any]] = [{} for _ in range(4)]
+        organisation, traces = await self.store(lab, *roots)
         error = {"message": "m"}
         await lab.store.observability.batch_create_spans(
             [span(traces[n], 1, error=error if n in {1, 3} else None) for n in range(4)]
@@ -348,9 +395,15 @@ class TestTraceLists:
             ]
         )
         page = await observability.list_branches(organization_id=organisation)
-        assert [s.span_type for s in page.branches] == ["mcp_tool_call", "tool_call", "workflow_run"]
+        assert [s.span_type for s in page.branches] == [
+            "mcp_tool_call",
+            "tool_call",
+            "workflow_run",
+        ]
         assert page.total == 3
-        page = await observability.list_branches(organization_id=organisation, span_type="tool_call")
+        page = await observability.list_branches(
+            organization_id=organisation, span_type="tool_call"
+        )
         assert [s.span_id for s in page.branches] == ["s0001"]
         page = await observability.list_branches(organization_id=organisation, span_type="generic")
         assert page.branches == []

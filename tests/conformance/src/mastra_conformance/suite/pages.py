@@ -67,14 +67,33 @@ class TestOrder:
         """Absent counts as the greatest; databases differ unless they are told."""
         run = fresh("run")
         values = {"a": None, "b": 2, "c": None, "d": 1}
-        await lab.backend.write(Put(RESULTS, [result(run, n, attempt=v) for n, v in values.items()]))
+        await lab.backend.write(
+            Put(RESULTS, [result(run, n, attempt=v) for n, v in values.items()])
+        )
         assert ids(await stored(lab.backend, run, order=(("attempt", "asc"),))) == list("dbac")
         assert ids(await stored(lab.backend, run, order=(("attempt", "desc"),))) == list("cabd")
 
     async def test_text_is_ordered_by_code_points(self, lab: Lab) -> None:
         """Not by a language's rules: upper case first, then lower case, then the rest."""
         run = fresh("run")
-        texts = ["a", "B", "Z", "b", "_", "1", "10", "2", "ä", "z", "é", "\uffee", "😀", "a b", "aa", ""]
+        texts = [
+            "a",
+            "B",
+            "Z",
+            "b",
+            "_",
+            "1",
+            "10",
+            "2",
+            "ä",
+            "z",
+            "é",
+            "\uffee",
+            "😀",
+            "a b",
+            "aa",
+            "",
+        ]
         rows = [result(run, f"{i:02}", comment=text) for i, text in enumerate(texts)]
         await lab.backend.write(Put(RESULTS, rows))
         order: Order = (("comment", "asc"),)
@@ -85,8 +104,7 @@ class TestOrder:
         """The second decides where the first is tied, the key where both are."""
         run = fresh("run")
         rows = [
-            result(run, f"{i}", comment="xy"[i % 2], attempt=[1, None, 0][i % 3])
-            for i in range(8)
+            result(run, f"{i}", comment="xy"[i % 2], attempt=[1, None, 0][i % 3]) for i in range(8)
         ]
         await lab.backend.write(Put(RESULTS, rows))
         for way in BOTH:
@@ -193,7 +211,9 @@ class TestPages:
             Query(where=where, order=(("createdAt", "asc"),), limit=2),
             Query(where=where, order=(("createdAt", "desc"),), limit=2, columns=("id",)),
             Query(where=(Where("experimentId", "eq", fresh()),), limit=2),
-            Query(where=where, order=(("createdAt", "asc"),), limit=2, after=(at(2), key(run, "c"))),
+            Query(
+                where=where, order=(("createdAt", "asc"),), limit=2, after=(at(2), key(run, "c"))
+            ),
             Query(where=(*where, Where("attempt", "gt", 3)), limit=9, offset=1),
         ]
         alone = [await lab.backend.find(RESULTS, query) for query in queries]

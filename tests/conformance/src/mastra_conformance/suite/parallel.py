@@ -103,7 +103,12 @@ class TestProcesses:
         where = elsewhere(lab)
         for _ in range(2):
             owner = await lab.store.memory.save_thread(thread())
-            spec = {"thread": owner.id, "resource": owner.resource_id, "rounds": 100_000, "size": 40}
+            spec = {
+                "thread": owner.id,
+                "resource": owner.resource_id,
+                "rounds": 100_000,
+                "size": 40,
+            }
             worker = await Worker.start(where, "append", warm=True, name=fresh(), tell=True, **spec)
             worker.go()
             for _ in range(5):

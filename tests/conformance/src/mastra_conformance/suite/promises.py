@@ -70,9 +70,13 @@ class TestCapabilities:
             await refuses(lab.backend, Capability.COMPARE_AND_SET, change)
             return
         for expect in (0, 1, 3):
-            for change in (Update(RESULTS, where, {"attempt": 2}, expect), Delete(RESULTS, where, expect)):
+            changes: list[Change] = [
+                Update(RESULTS, where, {"attempt": 2}, expect),
+                Delete(RESULTS, where, expect),
+            ]
+            for refused in changes:
                 with pytest.raises(ConflictError) as caught:
-                    await lab.backend.write(change)
+                    await lab.backend.write(refused)
                 assert caught.value.change in {0, None}
         found = await stored(lab.backend, run, columns=("id", "attempt"))
         assert found == [("a", 1), ("b", 1)]

@@ -52,6 +52,7 @@ class TestResources:
         returned = await memory.save_resource(again)
         found = await memory.get_resource_by_id(key)
         assert found == returned
+        assert found is not None
         assert (found.working_memory, found.metadata) == ("two", None)
         assert found.updated_at > NOON
 
@@ -125,7 +126,11 @@ class TestClones:
         clone = await memory.clone_thread(
             owner.id, new_thread_id=new, resource_id=resource, title="Mine", metadata={"k": 1}
         )
-        assert (clone.thread.id, clone.thread.title, clone.thread.resource_id) == (new, "Mine", resource)
+        assert (clone.thread.id, clone.thread.title, clone.thread.resource_id) == (
+            new,
+            "Mine",
+            resource,
+        )
         assert (clone.thread.metadata or {})["k"] == 1
         assert {m.resource_id for m in clone.cloned_messages} == {resource}
         assert len((await memory.list_messages_by_resource_id(resource)).messages) == 2

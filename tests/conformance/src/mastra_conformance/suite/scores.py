@@ -74,10 +74,13 @@ class TestScores:
         scores = lab.store.scores
         for value in JSON:
             saved = await scores.save_score(
-                score(output=value, input=value, additional_context=value, extract_step_result=value)
+                score(
+                    output=value, input=value, additional_context=value, extract_step_result=value
+                )
             )
             found = await scores.get_score_by_id(saved.id)
             assert found == saved
+            assert found is not None
             for kept in (found.output, found.input, found.additional_context):
                 assert (kept, type(kept)) == (value, type(value))
             assert found.extract_step_result == value

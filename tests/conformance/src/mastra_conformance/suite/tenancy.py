@@ -32,7 +32,9 @@ class TestResourceScopes:
         await memory.delete_thread(owner.id, resource_id=other)
         assert await memory.get_thread_by_id(owner.id) == before
         assert (await memory.list_messages(owner.id)).messages == messages
-        assert owner.id not in {t.id for t in (await memory.list_threads(resource_id=other)).threads}
+        assert owner.id not in {
+            t.id for t in (await memory.list_threads(resource_id=other)).threads
+        }
         with pytest.raises(NotFoundError):
             await memory.clone_thread(owner.id, source_resource_id=other)
         await memory.update_thread(owner.id, title="mine", resource_id=owner.resource_id)
@@ -94,7 +96,9 @@ class TestResourceScopes:
         with pytest.raises((ConflictError, NotFoundError)):
             await memory.save_messages([message(mine, 9, id=messages[0].id)])
         with pytest.raises((ConflictError, NotFoundError)):
-            await memory.save_messages([message(thread(mine.resource_id, id=owner.id))], create=mine)
+            await memory.save_messages(
+                [message(thread(mine.resource_id, id=owner.id))], create=mine
+            )
         assert (await memory.list_messages(owner.id)).messages == messages
         assert (await memory.list_messages(mine.id)).messages == []
 
@@ -102,7 +106,7 @@ class TestResourceScopes:
         """Snapshots, results, states, lists and deletion."""
         workflows, mine, other = lab.store.workflows, fresh("resource"), fresh("resource")
         name, run = fresh("workflow"), fresh("run")
-        key = {"workflow_name": name, "run_id": run}
+        key: dict[str, Any] = {"workflow_name": name, "run_id": run}
         await workflows.persist_workflow_snapshot(
             **key, snapshot={"status": "running", "context": {}}, resource_id=mine
         )
@@ -111,7 +115,9 @@ class TestResourceScopes:
         assert await workflows.load_workflow_snapshot(**key, resource_id=other) is None
         assert await workflows.get_workflow_run_by_id(run, resource_id=other) is None
         with pytest.raises(NotFoundError):
-            await workflows.update_workflow_results(**key, step_id="s", result={}, resource_id=other)
+            await workflows.update_workflow_results(
+                **key, step_id="s", result={}, resource_id=other
+            )
         opts = {"status": "failed"}
         state = await workflows.update_workflow_state(**key, opts=opts, resource_id=other)
         assert state is None
@@ -135,7 +141,11 @@ class TestOrganisationScopes:
             organization_id=org, project_id="p", trace_id=trace, span_id="s", id=fresh("score")
         )
         await scores.save_score(given)
-        for scope in ({"organization_id": fresh("org")}, {"organization_id": org, "project_id": "q"}):
+        scopes: list[dict[str, Any]] = [
+            {"organization_id": fresh("org")},
+            {"organization_id": org, "project_id": "q"},
+        ]
+        for scope in scopes:
             assert await scores.get_score_by_id(given["id"], **scope) is None
             pages = [
                 await scores.list_scores_by_scorer_id(given["scorer_id"], **scope),
@@ -158,7 +168,10 @@ class TestOrganisationScopes:
         resource = fresh("resource")
         spans = [span(trace, n, organization_id=org, resource_id=resource) for n in range(2)]
         await observability.batch_create_spans(spans)
-        scopes = [{"organization_id": fresh("org")}, {"organization_id": org, "resource_id": fresh()}]
+        scopes: list[dict[str, Any]] = [
+            {"organization_id": fresh("org")},
+            {"organization_id": org, "resource_id": fresh()},
+        ]
         for scope in scopes:
             assert await observability.get_span(trace, span_id="s0000", **scope) is None
             assert (await observability.get_spans(trace, span_ids=["s0001"], **scope)).spans == []
@@ -166,8 +179,8 @@ class TestOrganisationScopes:
             assert await observability.get_trace(trace, **scope) is None
             assert await observability.get_trace_light(trace, **scope) is None
             assert await observability.get_branch(trace, span_id="s0000", **scope) is None
-            assert (await observability.list_traces(trace_id=trace, **scope)).total == 0  # type: ignore[misc]
-            assert (await observability.list_branches(trace_id=trace, **scope)).total == 0  # type: ignore[misc]
+            assert (await observability.list_traces(trace_id=trace, **scope)).total == 0
+            assert (await observability.list_branches(trace_id=trace, **scope)).total == 0
             with pytest.raises(NotFoundError):
                 await observability.update_span(
                     trace, span_id="s0000", updates={"name": "x"}, **scope
@@ -195,11 +208,11 @@ class TestOrganisationScopes:
             assert await datasets.get_items_by_version(owner.id, version=1, **scope) == []
             assert (await datasets.list_dataset_versions(owner.id, **scope)).total == 0
             changes: list[Callable[[], Awaitable[Any]]] = [
-                lambda: datasets.update_dataset(owner.id, name="x", **scope),  # noqa: B023
-                lambda: datasets.add_item(owner.id, input=2, **scope),  # noqa: B023
-                lambda: datasets.update_item(item.id, dataset_id=owner.id, input=2, **scope),  # noqa: B023
-                lambda: datasets.batch_delete_items(owner.id, item_ids=[item.id], **scope),  # noqa: B023
-                lambda: datasets.create_dataset_version(owner.id, version=9, **scope),  # noqa: B023
+                lambda: datasets.update_dataset(owner.id, name="x", **scope),
+                lambda: datasets.add_item(owner.id, input=2, **scope),
+                lambda: datasets.update_item(item.id, dataset_id=owner.id, input=2, **scope),
+                lambda: datasets.batch_delete_items(owner.id, item_ids=[item.id], **scope),
+                lambda: datasets.create_dataset_version(owner.id, version=9, **scope),
             ]
             for change in changes:
                 with pytest.raises(NotFoundError):
@@ -230,13 +243,19 @@ class TestOrganisationScopes:
             assert (await experiments.list_experiment_results(run.id, **scope)).total == 0
             assert await experiments.get_review_summary(**scope) == []
             changes: list[Callable[[], Awaitable[Any]]] = [
-                lambda: experiments.update_experiment(run.id, status="failed", **scope),  # noqa: B023
-                lambda: experiments.update_experiment_result(result.id, tags=["x"], **scope),  # noqa: B023
-                lambda: experiments.add_experiment_result(  # noqa: B023
-                    run.id, item_id="j", **arguments, **scope  # noqa: B023
+                lambda: experiments.update_experiment(run.id, status="failed", **scope),
+                lambda: experiments.update_experiment_result(result.id, tags=["x"], **scope),
+                lambda: experiments.add_experiment_result(
+                    run.id,
+                    item_id="j",
+                    **arguments,
+                    **scope,
                 ),
-                lambda: experiments.upsert_experiment_result(  # noqa: B023
-                    run.id, item_id="i", **arguments, **scope  # noqa: B023
+                lambda: experiments.upsert_experiment_result(
+                    run.id,
+                    item_id="i",
+                    **arguments,
+                    **scope,
                 ),
             ]
             for change in changes:

@@ -23,7 +23,9 @@ class TestThreads:
     @base
     async def test_a_saved_thread_is_read_back(self, lab: Lab) -> None:
         """Every field as it was, times to the millisecond, with their zone."""
-        given = thread(title="A title", metadata={"a": [1, {"b": None}], "c": "ü"}, created_at=at(1))
+        given = thread(
+            title="A title", metadata={"a": [1, {"b": None}], "c": "ü"}, created_at=at(1)
+        )
         assert await lab.store.memory.save_thread(given) == given
         assert await lab.store.memory.get_thread_by_id(given.id) == given
 
@@ -44,7 +46,8 @@ class TestThreads:
 
     async def test_metadata_keeps_absent_apart_from_empty(self, lab: Lab) -> None:
         """``None`` and ``{}`` come back as they were."""
-        for metadata in (None, {}):
+        values: list[dict[str, Any] | None] = [None, {}]
+        for metadata in values:
             given = thread(metadata=metadata)
             await lab.store.memory.save_thread(given)
             found = await lab.store.memory.get_thread_by_id(given.id)
@@ -67,6 +70,8 @@ class TestThreads:
         returned = await memory.save_thread(again)
         found = await memory.get_thread_by_id(given.id)
         assert found == returned
+        assert found is not None
+        assert found is not None
         assert (found.title, found.metadata) == ("two", {"b": 2})
         assert found.updated_at > given.updated_at
         page = await memory.list_threads(resource_id=given.resource_id)
@@ -183,7 +188,9 @@ class TestThreadLists:
     async def test_threads_of_a_resource_are_listed(self, lab: Lab) -> None:
         """Newest first, as they are read one by one, and no others."""
         memory, resource = lab.store.memory, fresh("resource")
-        given = [thread(resource, created_at=at(i), updated_at=at(-i), title=str(i)) for i in range(3)]
+        given = [
+            thread(resource, created_at=at(i), updated_at=at(-i), title=str(i)) for i in range(3)
+        ]
         for owner in given:
             await memory.save_thread(owner)
         await memory.save_thread(thread())
@@ -204,7 +211,11 @@ class TestThreadLists:
             seen += [owner.id for owner in found.threads]
         assert len(set(seen)) == 17
         everything = await memory.list_threads(resource_id=resource, per_page=False)
-        assert (len(everything.threads), everything.per_page, everything.has_more) == (17, False, False)
+        assert (len(everything.threads), everything.per_page, everything.has_more) == (
+            17,
+            False,
+            False,
+        )
         nothing = await memory.list_threads(resource_id=resource, per_page=0)
         assert (nothing.threads, nothing.total) == ([], 17)
         empty = await memory.list_threads(resource_id=fresh("resource"))

@@ -11,7 +11,13 @@ from mastra_conformance.rows import at, comparable, ids, key, named, pick, resul
 from mastra_conformance.tiers import area, base
 from mastra_core.errors import ConflictError, StorageError
 from mastra_core.storage.schema import Advance, Delete, Operator, Put, Query, Update, Where
-from mastra_core.storage.tables import EXPERIMENT_RESULTS, SCORERS, SPANS, THREADS, WORKFLOW_SNAPSHOT
+from mastra_core.storage.tables import (
+    EXPERIMENT_RESULTS,
+    SCORERS,
+    SPANS,
+    THREADS,
+    WORKFLOW_SNAPSHOT,
+)
 
 RESULTS = EXPERIMENT_RESULTS
 
@@ -27,7 +33,9 @@ class TestRows:
         run = fresh("run")
         assert await lab.backend.write(Put(RESULTS, [result(run, "a")])) == [1]
         found = await stored(lab.backend, run)
-        assert [comparable(RESULTS, r) for r in found] == [comparable(RESULTS, r) for r in named([result(run, "a")])]
+        assert [comparable(RESULTS, r) for r in found] == [
+            comparable(RESULTS, r) for r in named([result(run, "a")])
+        ]
 
     @base
     async def test_a_row_that_was_not_put_is_not_found(self, lab: Lab) -> None:
@@ -72,7 +80,9 @@ class TestRows:
         ]
         assert await lab.backend.write(Put(RESULTS, rows)) == [4]
         found = await stored(lab.backend, run, order=(("id", "asc"),))
-        assert [comparable(RESULTS, r) for r in found] == [comparable(RESULTS, r) for r in named(rows)]
+        assert [comparable(RESULTS, r) for r in found] == [
+            comparable(RESULTS, r) for r in named(rows)
+        ]
 
     async def test_booleans_are_booleans(self, lab: Lab) -> None:
         """However a database stores them, one by one and in bulk."""
@@ -126,9 +136,23 @@ class TestRows:
     async def test_keys_of_two_columns_are_not_mixed_up(self, lab: Lab) -> None:
         """``("a-b", "c")`` and ``("a", "b-c")`` are two rows: keys are not joined by a sign."""
         run = fresh()
-        keys = [(f"{run}-b", "c"), (run, "b-c"), (f"{run}:b", "c"), (run, "b:c"), (run, "b"), (run, "B")]
+        keys = [
+            (f"{run}-b", "c"),
+            (run, "b-c"),
+            (f"{run}:b", "c"),
+            (run, "b:c"),
+            (run, "b"),
+            (run, "B"),
+        ]
         rows = [
-            row(WORKFLOW_SNAPSHOT, workflow_name=a, run_id=b, snapshot="{}", createdAt=at(0), updatedAt=at(0))
+            row(
+                WORKFLOW_SNAPSHOT,
+                workflow_name=a,
+                run_id=b,
+                snapshot="{}",
+                createdAt=at(0),
+                updatedAt=at(0),
+            )
             for a, b in keys
         ]
         await lab.backend.write(Put(WORKFLOW_SNAPSHOT, rows))
@@ -202,7 +226,9 @@ class TestPuts:
         """The later of the new time and the stored one plus a millisecond, never the same again."""
         run = fresh("run")
         await lab.backend.write(Put(RESULTS, [result(run, n, completedAt=at(500)) for n in "abc"]))
-        rows = [result(run, n, completedAt=at(i)) for n, i in zip("abc", (499, 500, 900), strict=True)]
+        rows = [
+            result(run, n, completedAt=at(i)) for n, i in zip("abc", (499, 500, 900), strict=True)
+        ]
         await lab.backend.write(Put(RESULTS, rows, "replace", {"completedAt": "advance"}))
         found = await stored(lab.backend, run, columns=("id", "completedAt"))
         assert found == [("a", at(501)), ("b", at(501)), ("c", at(900))]
@@ -299,7 +325,9 @@ class TestChanges:
         """``Advance`` looks at what is stored in each row."""
         run = fresh("run")
         times = {"a": at(0), "b": at(700), "c": at(5000)}
-        await lab.backend.write(Put(RESULTS, [result(run, n, completedAt=t) for n, t in times.items()]))
+        await lab.backend.write(
+            Put(RESULTS, [result(run, n, completedAt=t) for n, t in times.items()])
+        )
         where = (Where("experimentId", "eq", run),)
         await lab.backend.write(Update(RESULTS, where, {"completedAt": Advance(at(700))}))
         found = await stored(lab.backend, run, columns=("id", "completedAt"))
@@ -328,7 +356,10 @@ class TestChanges:
         """The count is of rows that were there; deleting again is nought."""
         run = fresh("run")
         await lab.backend.write(Put(RESULTS, [result(run, n) for n in "abc"]))
-        where = (Where("experimentId", "eq", run), Where("id", "in", tuple([key(run, n) for n in "acx"])))
+        where = (
+            Where("experimentId", "eq", run),
+            Where("id", "in", tuple([key(run, n) for n in "acx"])),
+        )
         assert await lab.backend.write(Delete(RESULTS, where)) == [2]
         assert await lab.backend.write(Delete(RESULTS, where)) == [0]
         assert ids(await stored(lab.backend, run)) == ["b"]

@@ -27,7 +27,9 @@ def around(target: Message, before: int = 0, after: int = 0, **more: Any) -> dic
 class TestIncluded:
     """What ``include`` brings into a page."""
 
-    async def only(self, lab: Lab, owner: Thread, *include: dict[str, Any], **more: Any) -> list[int]:
+    async def only(
+        self, lab: Lab, owner: Thread, *include: dict[str, Any], **more: Any
+    ) -> list[int]:
         """What the included messages say, without any page."""
         page = await lab.store.memory.list_messages(owner.id, per_page=0, include=include, **more)
         assert (page.total, page.has_more) == (0, False)

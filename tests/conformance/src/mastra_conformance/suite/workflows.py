@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -50,7 +51,7 @@ class TestSnapshots:
     async def test_a_persisted_snapshot_is_loaded(self, lab: Lab) -> None:
         """Deeply nested, with keys that this version does not know; unknown runs are ``None``."""
         workflows = lab.store.workflows
-        deep: Any = {"leaf": [None, True, 1.5, "x"]}
+        deep: dict[str, Any] = {"leaf": [None, True, 1.5, "x"]}
         for i in range(40):
             deep = {f"level{i}": [deep, []]}
         name, run = await kept(workflows, context={"input": deep, "s": {}}, ofTheFuture={"a": []})
@@ -62,7 +63,7 @@ class TestSnapshots:
     async def test_empty_lists_and_objects_stay_what_they_are(self, lab: Lab) -> None:
         """Some scripting languages inside databases turn ``[]`` into ``{}``."""
         workflows = lab.store.workflows
-        context = {"a": [], "b": {}, "c": [[]], "d": [{}], "e": None}
+        context: dict[str, Any] = {"a": [], "b": {}, "c": [[]], "d": [{}], "e": None}
         name, run = await kept(workflows, context=context)
         found = await workflows.update_workflow_results(
             workflow_name=name, run_id=run, step_id="s", result={"output": []}
@@ -139,14 +140,15 @@ class TestSnapshots:
         """No names, what is no snapshot, what is no JSON, unknown keys of a state."""
         workflows = lab.store.workflows
         name, run = await kept(workflows)
-        for arguments in (
+        invalid: list[dict[str, Any]] = [
             {"workflow_name": "", "run_id": run, "snapshot": {}},
             {"workflow_name": name, "run_id": "", "snapshot": {}},
             {"workflow_name": name, "run_id": run, "snapshot": "text"},
             {"workflow_name": name, "run_id": run, "snapshot": {"a": object()}},
-        ):
+        ]
+        for arguments in invalid:
             with pytest.raises(InvalidArgumentError):
-                await workflows.persist_workflow_snapshot(**arguments)  # type: ignore[arg-type]
+                await workflows.persist_workflow_snapshot(**arguments)
         for opts in ({}, {"status": "x", "unknown": 1}, {"status": ""}, {"result": 1}):
             with pytest.raises(InvalidArgumentError):
                 await workflows.update_workflow_state(workflow_name=name, run_id=run, opts=opts)
@@ -161,7 +163,9 @@ class TestSnapshots:
 class TestSteps:
     """What steps report, and states."""
 
-    async def report(self, lab: Lab, name: str, run: str, step: str, result: Any, **more: Any) -> Any:
+    async def report(
+        self, lab: Lab, name: str, run: str, step: str, result: Any, **more: Any
+    ) -> Any:
         """Store one result; the step as it then is."""
         context = await lab.store.workflows.update_workflow_results(
             workflow_name=name, run_id=run, step_id=step, result=result, **more
@@ -174,7 +178,11 @@ class TestSteps:
     async def test_a_result_is_stored_under_its_step(self, lab: Lab) -> None:
         """Others stay; step ids may have dots, dollars and quotes; values are data, not formulas."""
         name, run = await kept(lab.store.workflows)
-        result = {"status": "success", "output": {"$sum": [1, "$a"], "b.c": "$$ROOT"}, "payload": {}}
+        result = {
+            "status": "success",
+            "output": {"$sum": [1, "$a"], "b.c": "$$ROOT"},
+            "payload": {},
+        }
         steps = ["plain", "a.b", "$step", "x'y\"z", "ключ", "0", "a[0]"]
         for step in steps:
             assert await self.report(lab, name, run, step, result) == result
@@ -189,7 +197,7 @@ class TestSteps:
         """So does a state; the time of creation stays."""
         workflows = lab.store.workflows
         name, run = await kept(workflows)
-        times = []
+        times: list[datetime] = []
         for i in range(6):
             found = await workflows.get_workflow_run_by_id(run)
             assert found is not None
@@ -225,7 +233,9 @@ class TestSteps:
     async def test_outputs_of_a_foreach_are_merged_by_element(self, lab: Lab) -> None:
         """``null`` erases nothing, new elements replace, more of them make the list longer."""
         name, run = await kept(lab.store.workflows)
-        await self.report(lab, name, run, "s", {"status": "running", "output": [1, None, 3], "x": 1})
+        await self.report(
+            lab, name, run, "s", {"status": "running", "output": [1, None, 3], "x": 1}
+        )
         found = await self.report(lab, name, run, "s", {"status": "success", "output": [None, 2]})
         assert found == {"status": "success", "output": [1, 2, 3], "x": 1}
         found = await self.report(lab, name, run, "s", {"output": [9, None, None, None, 5]})
@@ -237,9 +247,11 @@ class TestSteps:
         """Suspended and pending elements become ``null``, finished ones stay, fields stay."""
         name, run = await kept(lab.store.workflows)
         pending = {"__mastra_pending__": True}
-        suspended = {"status": "suspended", "suspendPayload": {}, "suspendedAt": 1}
+        suspended: dict[str, Any] = {"status": "suspended", "suspendPayload": {}, "suspendedAt": 1}
         done = {"status": "success", "output": 1}
-        await self.report(lab, name, run, "s", {"output": [done, suspended, None, suspended], "x": 1})
+        await self.report(
+            lab, name, run, "s", {"output": [done, suspended, None, suspended], "x": 1}
+        )
         new = {"output": [pending, pending, pending, None, 7], "x": 2}
         found = await self.report(lab, name, run, "s", new)
         assert found == {"output": [done, None, None, suspended, None], "x": 1}
@@ -277,7 +289,9 @@ class TestSteps:
         before = await workflows.get_workflow_run_by_id(run)
         for expected in ("running", ["running", "waiting"], []):
             opts = {"status": "running", "expected_status": expected}
-            changed = await workflows.update_workflow_state(workflow_name=name, run_id=run, opts=opts)
+            changed = await workflows.update_workflow_state(
+                workflow_name=name, run_id=run, opts=opts
+            )
             assert changed is None
         assert await workflows.get_workflow_run_by_id(run) == before
         opts = {"status": "running", "expected_status": ["waiting", "suspended"]}
