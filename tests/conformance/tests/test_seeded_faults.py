@@ -6,22 +6,11 @@ import pytest
 
 from .suite_run import run_suite
 
-WAIST = """
-from mastra_conformance.suite import (
-    TestChanges, TestConditions, TestOrder, TestPages, TestPaths, TestPuts, TestRows,
-)
-"""
-MEMORY = """
-from mastra_conformance.suite import (
-    TestIncluded, TestMessageLists, TestMessages, TestResourceScopes, TestThreadLists, TestThreads,
-)
-"""
-UPDATES = "from mastra_conformance.suite import TestCapabilities, TestLostUpdates\n"
 REPLACE = "msgspec.structs.replace"
 
 FAULTS = {
     "a lost update: what an update expects is ignored": (
-        UPDATES,
+        "TestLostUpdates::test_metadata_of_a_thread",
         f"""
         async def _write(self, changes):
             return await super()._write([
@@ -30,7 +19,7 @@ FAULTS = {
         """,
     ),
     "rows are taken over by another thread: match is ignored": (
-        MEMORY,
+        "TestMessages::test_a_message_is_not_moved_by_saving_it_elsewhere",
         f"""
         async def _write(self, changes):
             def merge(c):
@@ -41,7 +30,7 @@ FAULTS = {
         """,
     ),
     "a replaced row loses what it should keep": (
-        WAIST,
+        "TestPuts::test_keep_lets_the_stored_value_stay",
         f"""
         async def _write(self, changes):
             def merge(c):
@@ -52,7 +41,7 @@ FAULTS = {
         """,
     ),
     "a replaced row forgets what was not given again": (
-        WAIST,
+        "TestPuts::test_coalesce_ignores_a_new_absent_value",
         f"""
         async def _write(self, changes):
             def merge(c):
@@ -63,7 +52,7 @@ FAULTS = {
         """,
     ),
     "a row that is there already is overwritten instead of skipped": (
-        WAIST,
+        "TestPuts::test_skip_leaves_stored_rows_and_counts_new_ones",
         f"""
         async def _write(self, changes):
             return await super()._write([
@@ -74,7 +63,7 @@ FAULTS = {
         """,
     ),
     "time stands still: an advance sets the given time": (
-        WAIST,
+        "TestChanges::test_an_update_advances_each_row_by_its_own_time",
         f"""
         async def _write(self, changes):
             def plain(c):
@@ -85,14 +74,14 @@ FAULTS = {
         """,
     ),
     "half a batch: changes before the one that fails stay": (
-        WAIST,
+        "TestCapabilities::test_atomic_write_is_whole_or_refused",
         """
         async def _write(self, changes):
             return [n for c in changes for n in await super(Adapter, self)._write([c])]
         """,
     ),
     "the rows of another resource are read too": (
-        MEMORY,
+        "TestResourceScopes::test_messages_are_read_by_their_owner_only",
         f"""
         async def _find(self, table, query):
             where = tuple(w for w in query.where if w.column != "resourceId")
@@ -100,7 +89,7 @@ FAULTS = {
         """,
     ),
     "pages are off by one": (
-        WAIST,
+        "TestPages::test_limit_and_offset_cut_a_page",
         f"""
         async def _find(self, table, query):
             offset = query.offset + 1 if query.offset else 0
@@ -108,7 +97,7 @@ FAULTS = {
         """,
     ),
     "a page begins with the last row of the one before": (
-        WAIST,
+        "TestPages::test_pages_by_key_give_every_row_once",
         f"""
         async def _find(self, table, query):
             if query.after is None or query.limit is None:
@@ -123,7 +112,7 @@ FAULTS = {
         """,
     ),
     "ties are in another order": (
-        WAIST,
+        "TestOrder::test_ties_are_broken_by_the_key_in_the_same_direction",
         f"""
         async def _find(self, table, query):
             if len(query.order) < 2:
@@ -135,7 +124,7 @@ FAULTS = {
         """,
     ),
     "absent values come first": (
-        WAIST,
+        "TestOrder::test_absent_values_come_last_and_first_when_descending",
         """
         async def _find(self, table, query):
             rows = await super()._find(table, query)
@@ -147,14 +136,13 @@ FAULTS = {
         """,
     ),
     "JSON is compared without regard to its types": (
-        WAIST,
+        "TestPaths::test_types_are_not_mixed_up",
         f"""
         async def _find(self, table, query):
             paths = [w for w in query.where if w.path and w.op == "eq"]
-            if not paths or query.columns:
-                return await super()._find(table, query)
             where = tuple(w for w in query.where if w not in paths)
-            rows = await super()._find(table, {REPLACE}(query, where=where, limit=None))
+            whole = {REPLACE}(query, where=where, limit=None, columns=())
+            rows = await super()._find(table, whole)
             def at(w, row):
                 text = row[table.positions[w.column]]
                 value = None if text is None else msgspec.json.decode(text)
@@ -162,11 +150,15 @@ FAULTS = {
                     value = value.get(key) if isinstance(value, dict) else None
                 return value
             found = [row for row in rows if all(str(at(w, row)) == str(w.value) for w in paths)]
-            return found[: query.limit]
+            wanted = [table.positions[n] for n in query.columns or table.names]
+            return [tuple(row[i] for i in wanted) for row in found[: query.limit]]
+
+        async def _count(self, table, where):
+            return len(await self._find(table, Query(where=tuple(where))))
         """,
     ),
     "only the first of a list is looked for": (
-        WAIST,
+        "TestConditions::test_a_list_of_values",
         f"""
         async def _find(self, table, query):
             where = tuple(
@@ -176,14 +168,14 @@ FAULTS = {
         """,
     ),
     "the number of rows is wrong": (
-        WAIST,
+        "TestConditions::test_equal_and_not_equal",
         """
         async def _count(self, table, where):
             return await super()._count(table, where) + 1
         """,
     ),
     "parts of messages that are not known are dropped": (
-        MEMORY,
+        "TestMessages::test_every_part_is_kept_as_it_is",
         f"""
         async def _write(self, changes):
             def row(values):
@@ -201,21 +193,149 @@ FAULTS = {
 }
 
 
+DOMAINS = {
+    "a lost update: a thread is written without looking whether it is as it was read": (
+        "TestLostUpdates::test_metadata_of_a_thread",
+        """
+        async def update_thread(self, thread_id, *, title=None, metadata=None, resource_id=None):
+            thread = await self.get_thread_by_id(thread_id, resource_id=resource_id)
+            merged = {**(thread.metadata or {}), **(metadata or {})}
+            where = (Where("id", "eq", thread_id),)
+            values = {"metadata": msgspec.json.encode(merged).decode()}
+            await self.backend.write(Update(THREADS, where, values))
+            return await self.get_thread_by_id(thread_id)
+        """,
+    ),
+    "checked first and written later: two claims of one id": (
+        "TestRaces::test_an_id_is_inserted_once",
+        """
+        async def save_thread(self, thread):
+            stored = await self.get_thread_by_id(thread.id)
+            if stored is not None and stored.resource_id != thread.resource_id:
+                raise ConflictError("taken")
+            await self.backend.write(Put(THREADS, (THREAD.row(thread),)))
+            return thread
+        """,
+    ),
+    "a write that is doubled by trying again": (
+        "TestCuts::test_calls_that_are_cut_behind_are_done_once_by_trying_again",
+        """
+        async def save_messages(self, messages, *, create=None):
+            again = [msgspec.structs.replace(m, id=uuid7()) for m in messages]
+            return await super().save_messages(again, create=create)
+        """,
+    ),
+    "half a batch: messages are committed a few at a time": (
+        "TestMessages::test_a_batch_is_saved_whole_or_not_at_all",
+        """
+        async def save_messages(self, messages, *, create=None):
+            for message in messages:
+                await super().save_messages([message], create=create)
+            return messages
+        """,
+    ),
+    "only the first thread of a batch is touched": (
+        "TestThreads::test_writing_messages_moves_the_threads_time_on",
+        """
+        async def save_messages(self, messages, *, create=None):
+            touched = await self.get_thread_by_id(messages[-1].thread_id)
+            saved = await super().save_messages(messages, create=create)
+            where = (Where("id", "eq", touched.id),)
+            values = {"updatedAt": touched.updated_at}
+            await self.backend.write(Update(THREADS, where, values))
+            return saved
+        """,
+    ),
+    "the total is that of the page": (
+        "TestMessageLists::test_pages_are_cut_and_counted",
+        """
+        async def list_messages(self, thread_id, **options):
+            page = await super().list_messages(thread_id, **options)
+            return msgspec.structs.replace(page, total=len(page.messages))
+        """,
+    ),
+    "the window of an included message ignores its own thread": (
+        "TestIncluded::test_a_target_brings_its_own_threads_neighbours",
+        """
+        async def list_messages(self, thread_id, *, include=(), **options):
+            alone = [{"id": entry["id"]} for entry in include]
+            return await super().list_messages(thread_id, include=alone, **options)
+        """,
+    ),
+    "one operation for each message": (
+        "TestRoundTrips::test_writes_take_a_fixed_number_of_operations",
+        """
+        async def delete_messages(self, message_ids, *, resource_id=None):
+            for message_id in message_ids:
+                await super().delete_messages([message_id], resource_id=resource_id)
+        """,
+    ),
+    "the whole thread is read for its last messages": (
+        "TestGrowth::test_reads_do_not_grow_with_what_is_stored",
+        """
+        async def list_messages(self, thread_id, **options):
+            await super().list_messages(thread_id, per_page=False)
+            return await super().list_messages(thread_id, **options)
+        """,
+    ),
+    "an outage looks like no history": (
+        "TestCuts::test_a_busy_database_is_an_error_of_its_own_kind",
+        """
+        async def update_thread(self, thread_id, **options):
+            try:
+                return await super().update_thread(thread_id, **options)
+            except UnavailableError:
+                return None
+        """,
+    ),
+}
+MEMORY = """
+from mastra_core.clock import uuid7
+from mastra_core.storage.domains.memory import MemoryStorage
+from mastra_core.storage.domains.threads import THREAD
+from mastra_core.storage.tables import THREADS
+
+class Memory(MemoryStorage):
+{body}
+
+class Store(BackendStore):
+    domain_types = {{**BackendStore.domain_types, "memory": Memory}}
+
+BackendStore = Store
+"""
+
+
 def adapter(body: str) -> str:
     """A subclass with these methods."""
     return "class Adapter(Adapter):\n" + body.replace("\n        ", "\n    ")
 
 
-@pytest.mark.parametrize("module", [WAIST, MEMORY])
-def test_without_a_fault_nothing_is_reported(tmp_path, module):
-    run = run_suite(tmp_path, module)
+def store(body: str) -> str:
+    """A store whose memory domain has these methods."""
+    return MEMORY.format(body=body.replace("\n        ", "\n    "))
+
+
+def caught(run, test: str) -> None:
+    assert run.code == 1, run.text
+    assert test in run.of("failed"), run.text
+
+
+def test_without_a_fault_nothing_is_reported(tmp_path):
+    kinds = {test.partition("::")[0] for test, _ in (*FAULTS.values(), *DOMAINS.values())}
+    run = run_suite(tmp_path, f"from mastra_conformance.suite import {', '.join(sorted(kinds))}\n")
     assert run.of("failed") == []
     assert run.code == 0
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_fault_is_caught(tmp_path, fault):
-    module, body = FAULTS[fault]
-    run = run_suite(tmp_path, module, "-x", adapter=adapter(body))
-    assert run.code == 1, run.text
-    assert run.of("failed"), run.text
+def test_a_fault_of_a_backend_is_caught(tmp_path, fault):
+    test, body = FAULTS[fault]
+    module = f"from mastra_conformance.suite import {test.partition('::')[0]}\n"
+    caught(run_suite(tmp_path, module, adapter=adapter(body)), test)
+
+
+@pytest.mark.parametrize("fault", DOMAINS)
+def test_a_fault_of_a_domain_is_caught(tmp_path, fault):
+    test, body = DOMAINS[fault]
+    module = f"from mastra_conformance.suite import {test.partition('::')[0]}\n"
+    caught(run_suite(tmp_path, module, adapter=store(body)), test)
