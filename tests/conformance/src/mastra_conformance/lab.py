@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import copy
 import pickle
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from uuid import uuid4
 import msgspec
 import pytest
 
+from mastra_core.errors import MastraError
 from mastra_core.plugins import open_storage
 from mastra_core.storage.backend import Backend, Capability
 from mastra_core.storage.domain import StorageDomain
@@ -60,6 +62,7 @@ class Site:
             getattr(factory, "empty", None) if empty_url is None else lambda: _by_url(empty_url)
         )
         self.facts = Facts()
+        self.met = False
 
     def make(self) -> MastraStorage:
         """A new, independent instance on the database that all of them share."""
@@ -118,6 +121,14 @@ class Lab:
                 "--storage-empty with a URL in which {} stands for a new name"
             )
         return made()
+
+    async def meet(self) -> None:
+        """Ask the database once what it is, for the report."""
+        facts = self.site.facts
+        if not self.site.met:
+            self.site.met = True
+            with contextlib.suppress(MastraError, AssertionError):
+                facts.server = await self.backend.server()
 
     async def close(self) -> None:
         """Close every instance that the test opened."""

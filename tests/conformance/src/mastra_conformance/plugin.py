@@ -143,6 +143,7 @@ def conformance_gap(request: pytest.FixtureRequest, conformance_gaps: Mapping[st
 async def lab(request: pytest.FixtureRequest, conformance_site: Site) -> AsyncIterator[Lab]:
     """What one test works with."""
     made = request.node.stash[LAB] = Lab(conformance_site)
+    await made.meet()
     yield made
     await made.close()
 

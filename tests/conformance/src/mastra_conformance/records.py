@@ -10,6 +10,34 @@ from mastra_conformance.lab import fresh
 from mastra_conformance.rows import NOON, at
 from mastra_core.records import Message, Score, Span, Thread
 from mastra_core.storage.domains.memory import MemoryStorage
+from mastra_core.storage.domains.workflows import WorkflowsStorage
+
+# The fields of a span that are plain text, each of them a filter.
+TEXTS = [
+    "entity_type",
+    "entity_id",
+    "entity_name",
+    "parent_entity_type",
+    "parent_entity_id",
+    "parent_entity_name",
+    "root_entity_type",
+    "root_entity_id",
+    "root_entity_name",
+    "user_id",
+    "organization_id",
+    "resource_id",
+    "run_id",
+    "session_id",
+    "thread_id",
+    "request_id",
+    "environment",
+    "service_name",
+    "entity_version_id",
+    "parent_entity_version_id",
+    "root_entity_version_id",
+    "experiment_id",
+    "source",
+]
 
 
 def thread(resource: str | None = None, **fields: Any) -> Thread:
@@ -92,3 +120,31 @@ def span(trace: str, n: int = 0, **fields: Any) -> Span:
 def seconds(n: int) -> datetime:
     """Some seconds after noon."""
     return NOON + timedelta(seconds=n)
+
+
+def snapshot(run: str, **keys: Any) -> dict[str, Any]:
+    """A snapshot of the original's shape."""
+    return {
+        "runId": run,
+        "status": "running",
+        "value": {},
+        "context": {"input": {"a": 1}},
+        "serializedStepGraph": [],
+        "activePaths": [],
+        "activeStepsPath": {},
+        "suspendedPaths": {},
+        "waitingPaths": {},
+        "resumeLabels": {},
+        "requestContext": {},
+        "timestamp": 1,
+        **keys,
+    }
+
+
+async def kept(workflows: WorkflowsStorage, **keys: Any) -> tuple[str, str]:
+    """The names of a stored run."""
+    name, run = fresh("workflow"), fresh("run")
+    await workflows.persist_workflow_snapshot(
+        workflow_name=name, run_id=run, snapshot=snapshot(run, **keys)
+    )
+    return name, run

@@ -17,6 +17,7 @@ from mastra_conformance.report import Report
 from mastra_core.storage.backend import Capability
 
 PROPERTY: Final = "mastra_conformance"
+MOST: Final = 300
 # The fixtures that tests of the suite rest on: one that is overridden makes another test of it.
 FIXTURES: Final = ("lab", "conformance_site", "conformance_gap")
 
@@ -145,7 +146,7 @@ class Watch:
 
 def _status(report: pytest.TestReport, info: Mapping[str, Any]) -> tuple[Status | None, str]:
     """What one phase of a test says; ``None`` where it says nothing (a set-up that worked)."""
-    text = report.longreprtext.strip().rpartition("\n")[2]
+    text = _said(report)
     marked = hasattr(report, "wasxfail")
     if not info["genuine"]:
         return Status.OVERRIDDEN, "the function or a fixture under it is not the suite's own"
@@ -162,3 +163,11 @@ def _status(report: pytest.TestReport, info: Mapping[str, Any]) -> tuple[Status 
     if marked:
         return Status.XPASSED, str(report.wasxfail)
     return (Status.PASSED, "") if report.when == "call" else (None, "")
+
+
+def _said(report: pytest.TestReport) -> str:
+    """What went wrong, in a line: the beginning of the error, not where it was raised."""
+    crash = getattr(report.longrepr, "reprcrash", None)
+    text = report.longreprtext.strip().rpartition("\n")[2] if crash is None else crash.message
+    line = text.strip().partition("\n")[0]
+    return line if len(line) <= MOST else f"{line[:MOST]}…"

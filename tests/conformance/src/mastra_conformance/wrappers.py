@@ -61,6 +61,10 @@ class Wrapper(Backend):
         tables = "+".join(dict.fromkeys(change.table.name for change in changes))
         return await self.around(f"write {tables}", lambda: self.inner.write(*changes))
 
+    async def server(self) -> str:
+        """Passed on."""
+        return await self.inner.server()
+
     async def close(self) -> None:
         """Passed on."""
         await self.inner.close()

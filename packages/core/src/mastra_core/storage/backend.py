@@ -152,6 +152,10 @@ class Backend(ABC):
             tables = ", ".join(sorted({change.table.name for change in changes}))
             raise self._translate(error, f"write {tables}") from error
 
+    async def server(self) -> str:
+        """The name and version that the database gives itself, for reports; empty if it has none."""
+        return ""
+
     async def close(self) -> None:
         """Release what this backend opened; safe to call twice, and use opens it again."""
         try:

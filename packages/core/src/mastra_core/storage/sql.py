@@ -62,6 +62,7 @@ def _names_text(where: Where) -> bool:
 class Dialect(Conditions):
     """How one family of databases writes SQL; the base is SQLite's."""
 
+    version: ClassVar[str] = "SELECT 'SQLite ' || sqlite_version()"
     types: ClassVar[Mapping[ColumnType, str]] = {
         "text": "TEXT",
         "timestamp": "TEXT",

@@ -55,6 +55,13 @@ class SqlBackend(Backend):
             change=statement.change,
         )
 
+    async def server(self) -> str:
+        """The name and version that the database gives itself."""
+        try:
+            return str((await self._fetch(Statement(self.dialect.version)))[0][0])
+        except Exception as error:
+            raise self._translate(error, "ask for the version") from error
+
     async def _find(self, table: Table, query: Query) -> list[Row]:
         rows = await self._fetch(self.dialect.select(table, query))
         return self.dialect.rows(table, query.columns, rows)

@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 from mastra_conformance.suite.budgets import TestGrowth, TestRoundTrips
-from mastra_conformance.suite.concurrency import (
-    TestLostUpdates,
-    TestRaces,
-    TestReadingWhileWriting,
-)
+from mastra_conformance.suite.concurrency import TestLostUpdates, TestRaces
 from mastra_conformance.suite.conditions import TestConditions, TestPaths
-from mastra_conformance.suite.datasets import TestDatasets, TestItems
+from mastra_conformance.suite.datasets import TestDatasets
 from mastra_conformance.suite.experiments import TestExperiments, TestResults
 from mastra_conformance.suite.faults import TestCancellation, TestCuts
 from mastra_conformance.suite.hostile import TestArguments, TestDiscretion, TestImports, TestValues
-from mastra_conformance.suite.messages import TestMessageLists, TestMessages
+from mastra_conformance.suite.items import TestItems
+from mastra_conformance.suite.meanwhile import TestReadingWhileWriting
+from mastra_conformance.suite.message_lists import TestMessageLists
+from mastra_conformance.suite.messages import TestMessages
 from mastra_conformance.suite.model import TestModel
-from mastra_conformance.suite.observability import TestSpans, TestTraceLists
+from mastra_conformance.suite.observability import TestSpans
 from mastra_conformance.suite.pages import TestOrder, TestPages
 from mastra_conformance.suite.parallel import TestProcesses
 from mastra_conformance.suite.promises import TestCapabilities, TestLife, TestLoops
 from mastra_conformance.suite.resources import TestClones, TestResources
+from mastra_conformance.suite.runs import TestRuns
 from mastra_conformance.suite.scores import TestScoreLists, TestScores
 from mastra_conformance.suite.tenancy import TestOrganisationScopes, TestResourceScopes
 from mastra_conformance.suite.threads import TestThreadLists, TestThreads
+from mastra_conformance.suite.traces import TestTraceLists
 from mastra_conformance.suite.waist import TestChanges, TestPuts, TestRows
 from mastra_conformance.suite.windows import TestIncluded
-from mastra_conformance.suite.workflows import TestRuns, TestSnapshots, TestSteps
+from mastra_conformance.suite.workflows import TestSnapshots, TestSteps
 
 __all__ = [
     "TestArguments",
