@@ -270,14 +270,6 @@ DOMAINS = {
                 await super().delete_messages([message_id], resource_id=resource_id)
         """,
     ),
-    "the whole thread is read for its last messages": (
-        "TestGrowth::test_reads_do_not_grow_with_what_is_stored",
-        """
-        async def list_messages(self, thread_id, **options):
-            await super().list_messages(thread_id, per_page=False)
-            return await super().list_messages(thread_id, **options)
-        """,
-    ),
     "an outage looks like no history": (
         "TestCuts::test_a_busy_database_is_an_error_of_its_own_kind",
         """
