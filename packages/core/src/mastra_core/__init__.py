@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 from mastra_core.errors import (
@@ -29,7 +30,8 @@ from mastra_core.storage.store import InMemoryStore, MastraStorage
 
 if TYPE_CHECKING:
     from mastra_core.agent import Agent
-    from mastra_core.plugins import open_storage
+    from mastra_core.plugins import open_storage, open_vector
+    from mastra_core.vector import InMemoryVector, MastraVector
 
 __all__ = [
     "Agent",
@@ -39,11 +41,13 @@ __all__ = [
     "CorruptDataError",
     "DomainNotConfigured",
     "InMemoryStore",
+    "InMemoryVector",
     "InvalidArgumentError",
     "LimitExceededError",
     "Mastra",
     "MastraError",
     "MastraStorage",
+    "MastraVector",
     "Message",
     "NotFoundError",
     "Resource",
@@ -54,17 +58,22 @@ __all__ = [
     "UnavailableError",
     "UnsupportedError",
     "open_storage",
+    "open_vector",
 ]
 
 
+# What not every program needs is loaded when asked for.
+_LATER = {
+    "Agent": "mastra_core.agent",
+    "InMemoryVector": "mastra_core.vector",
+    "MastraVector": "mastra_core.vector",
+    "open_storage": "mastra_core.plugins",
+    "open_vector": "mastra_core.plugins",
+}
+
+
 def __getattr__(name: str) -> Any:
-    """What not every program needs is loaded when asked for."""
-    if name == "open_storage":
-        from mastra_core.plugins import open_storage  # noqa: PLC0415
-
-        return open_storage
-    if name == "Agent":
-        from mastra_core.agent import Agent  # noqa: PLC0415
-
-        return Agent
+    """Load a name of ``_LATER``."""
+    if name in _LATER:
+        return getattr(importlib.import_module(_LATER[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

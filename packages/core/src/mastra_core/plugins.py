@@ -1,14 +1,15 @@
 """Finding adapters: installed packages announce themselves by an entry point, and are loaded late.
 
 An adapter's package has the entry point ``[project.entry-points.mastra] name = "module"``; the
-module implements the hook ``mastra_adapter`` with ``@hookimpl`` and imports no driver.
+module implements the hook ``mastra_adapter``, ``mastra_vector_adapter`` or both with ``@hookimpl``, and
+imports no driver.
 """
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 import pluggy
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
     from mastra_core.storage.store import MastraStorage
+    from mastra_core.vector.base import MastraVector
 
 GROUP: Final = "mastra"
 # What to install for a scheme that no installed adapter takes.
@@ -45,6 +47,16 @@ PACKAGES: Final[Mapping[str, str]] = {
     "clickhouse": "mastra-clickhouse",
 }
 
+VECTOR_PACKAGES: Final[Mapping[str, str]] = {
+    **{scheme: PACKAGES[scheme] for scheme in ("file", ":memory:", "libsql", "http", "https")},
+    **{scheme: PACKAGES[scheme] for scheme in ("ws", "wss", "postgres", "postgresql", "mongodb")},
+    **{scheme: PACKAGES[scheme] for scheme in ("mongodb+srv", "upstash", "convex", "lance")},
+    "pinecone": "mastra-pinecone",
+    "chroma": "mastra-chroma",
+    "qdrant": "mastra-qdrant",
+}
+A = TypeVar("A")
+
 hookspec = pluggy.HookspecMarker(GROUP)
 hookimpl = pluggy.HookimplMarker(GROUP)
 
@@ -62,16 +74,30 @@ class Adapter(msgspec.Struct, frozen=True, kw_only=True):
     drivers: tuple[str, ...] = ()
 
 
+class VectorAdapter(msgspec.Struct, frozen=True, kw_only=True):
+    """The same for a vector store; a package may announce an adapter, a vector store, or both."""
+
+    name: str
+    schemes: tuple[str, ...]
+    connect: Callable[..., MastraVector]
+    drivers: tuple[str, ...] = ()
+
+
 class _Hooks:
     @hookspec
     def mastra_adapter(self) -> Adapter:  # type: ignore[empty-body]
-        """Describe the adapter of this package."""
+        """Describe the storage adapter of this package."""
+
+    @hookspec
+    def mastra_vector_adapter(self) -> VectorAdapter:  # type: ignore[empty-body]
+        """Describe the vector store of this package."""
 
 
 class Installed(msgspec.Struct, frozen=True):
     """All adapters by scheme, with the distributions that brought them, and what did not load."""
 
     adapters: Mapping[str, tuple[tuple[Adapter, str], ...]]
+    vectors: Mapping[str, tuple[tuple[VectorAdapter, str], ...]]
     broken: Mapping[str, str]
 
 
@@ -88,29 +114,46 @@ def installed() -> Installed:
     manager = pluggy.PluginManager(GROUP)
     manager.add_hookspecs(_Hooks)
     broken: dict[str, str] = {}
-    found: dict[str, list[tuple[Adapter, str]]] = {}
+    adapters: dict[str, list[tuple[Adapter, str]]] = {}
+    vectors: dict[str, list[tuple[VectorAdapter, str]]] = {}
     for point in entry_points(group=GROUP):
         distribution = point.dist.name if point.dist is not None else point.value
         try:
-            adapter = _announced(manager, point)
+            announced = _announced(manager, point)
         except Exception as error:  # noqa: BLE001 (whatever a foreign package raises)
             broken[distribution] = f"{type(error).__name__}: {error}"
             continue
-        for scheme in adapter.schemes:
-            found.setdefault(scheme, []).append((adapter, distribution))
-    return Installed({scheme: tuple(brought) for scheme, brought in found.items()}, broken)
+        for one in announced:
+            for scheme in one.schemes:
+                if isinstance(one, Adapter):
+                    adapters.setdefault(scheme, []).append((one, distribution))
+                else:
+                    vectors.setdefault(scheme, []).append((one, distribution))
+    return Installed(
+        {scheme: tuple(brought) for scheme, brought in adapters.items()},
+        {scheme: tuple(brought) for scheme, brought in vectors.items()},
+        broken,
+    )
 
 
-def _announced(manager: pluggy.PluginManager, point: EntryPoint) -> Adapter:
+def _announced(manager: pluggy.PluginManager, point: EntryPoint) -> list[Adapter | VectorAdapter]:
+    """What the package of an entry point brings: an adapter, a vector store, or both."""
     plugin = point.load()
     manager.register(plugin, point.name)
     manager.check_pending()
-    answers = manager.subset_hook_caller(
-        "mastra_adapter", [p for p in manager.get_plugins() if p is not plugin]
-    )()
-    if len(answers) != 1 or not isinstance(answers[0], Adapter):
-        raise ConfigurationError(f"{point.value} does not implement mastra_adapter() -> Adapter")
-    return answers[0]
+    others = [other for other in manager.get_plugins() if other is not plugin]
+    announced: list[Adapter | VectorAdapter] = []
+    for hook, kind in (("mastra_adapter", Adapter), ("mastra_vector_adapter", VectorAdapter)):
+        answers = manager.subset_hook_caller(hook, others)()
+        if not all(isinstance(answer, kind) for answer in answers):
+            raise ConfigurationError(f"{point.value}: {hook}() must return a {kind.__name__}")
+        announced += answers
+    if not announced:
+        raise ConfigurationError(
+            f"{point.value} implements neither mastra_adapter() -> Adapter nor "
+            "mastra_vector_adapter() -> VectorAdapter"
+        )
+    return announced
 
 
 def scheme_of(url: str) -> str:
@@ -138,22 +181,45 @@ def open_storage(url: str, **options: Any) -> MastraStorage:
         from mastra_core.storage.store import InMemoryStore  # noqa: PLC0415 (loaded when needed)
 
         return InMemoryStore(**options)
-    candidates = installed().adapters.get(scheme, ())
-    if len({distribution for _, distribution in candidates}) > 1:
-        names = ", ".join(sorted({distribution for _, distribution in candidates}))
-        raise ConfigurationError(f"several adapters take {scheme!r} URLs: {names}; uninstall one")
-    if not candidates:
-        raise ConfigurationError(_missing(scheme))
-    return candidates[0][0].connect(url, **options)
+    return _chosen(installed().adapters, scheme, PACKAGES, "storage").connect(url, **options)
 
 
-def _missing(scheme: str) -> str:
-    broken = installed().broken
-    hint = f" (pip install {PACKAGES[scheme]})" if scheme in PACKAGES else ""
-    if not hint:
-        known = sorted({*PACKAGES, *installed().adapters})
-        hint = f"; known schemes: {', '.join(known)}"
-    failed = "".join(
-        f"; {name} is installed but failed to load: {why}" for name, why in broken.items()
+def open_vector(url: str, **options: Any) -> MastraVector:
+    """A vector store for the URL, made by whichever installed adapter takes its scheme.
+
+    ``options`` are those of the adapter's class. Nothing is connected yet. ``memory:`` is the one
+    in this process's memory.
+    """
+    scheme = scheme_of(url)
+    if scheme == "memory":
+        from mastra_core.vector.inmemory import InMemoryVector  # noqa: PLC0415 (loaded when needed)
+
+        return InMemoryVector(**options)
+    return _chosen(installed().vectors, scheme, VECTOR_PACKAGES, "vector store").connect(
+        url, **options
     )
-    return f"no storage adapter for {scheme!r} URLs{hint}{failed}"
+
+
+def _chosen(
+    found: Mapping[str, tuple[tuple[A, str], ...]],
+    scheme: str,
+    packages: Mapping[str, str],
+    what: str,
+) -> A:
+    """The one adapter for a scheme; several, or none, are an error that says what to do."""
+    candidates = found.get(scheme, ())
+    names = sorted({distribution for _, distribution in candidates})
+    if len(names) > 1:
+        raise ConfigurationError(
+            f"several {what} adapters take {scheme!r} URLs: {', '.join(names)}; uninstall one"
+        )
+    if candidates:
+        return candidates[0][0]
+    hint = f" (pip install {packages[scheme]})" if scheme in packages else ""
+    if not hint:
+        hint = f"; known schemes: {', '.join(sorted({*packages, *found}))}"
+    failed = "".join(
+        f"; {name} is installed but failed to load: {why}"
+        for name, why in installed().broken.items()
+    )
+    raise ConfigurationError(f"no {what} adapter for {scheme!r} URLs{hint}{failed}")

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import enum
-import re
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import datetime
-from typing import ClassVar, Self, TypeAlias
+from typing import ClassVar, Self
 
 import msgspec
 
 from mastra_core.clock import MILLISECOND
-from mastra_core.errors import LimitExceededError, MastraError, StorageError
+from mastra_core.errors import LimitExceededError
+from mastra_core.storage.driver_errors import DriverErrors
 from mastra_core.storage.loops import Once
 from mastra_core.storage.matching import matches
 from mastra_core.storage.schema import (
@@ -27,8 +27,6 @@ from mastra_core.storage.schema import (
     Where,
     complete,
 )
-
-ErrorMap: TypeAlias = Mapping[type[BaseException], type[StorageError]]
 
 
 class Capability(enum.Enum):
@@ -48,7 +46,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     write_rows: int | None = None
 
 
-class Backend(ABC):
+class Backend(DriverErrors, ABC):
     """A database as the domains see it: rows found and written, atomically, by declared indexes.
 
     Public methods check, complete, page and map errors; an adapter implements their underscored
@@ -57,13 +55,8 @@ class Backend(ABC):
     several in turn.
     """
 
-    errors: ClassVar[ErrorMap] = {}
-    # For drivers that raise one class for everything: what their texts mean, and what to do.
-    texts: ClassVar[Sequence[tuple[str, type[StorageError], str]]] = ()
     capabilities: ClassVar[frozenset[Capability]] = frozenset(Capability)
     limits: ClassVar[Limits] = Limits()
-    name: ClassVar[str] = "storage"
-    place: str = ""
 
     def __init__(self) -> None:
         self.auto_setup = True
@@ -247,25 +240,6 @@ class Backend(ABC):
                         f"{self.name} takes at most {bound:,}"
                     )
 
-    def _translate(self, error: Exception, doing: str) -> Exception:
-        """The error as this library's: its own stay, a driver's are looked up in ``errors``."""
-        if isinstance(error, MastraError):
-            return error
-        for kind, mapped in self.errors.items():
-            if isinstance(error, kind):
-                return mapped(f"{self.name} could not {doing}: {error}")
-        text = str(error) or type(error).__name__
-        # The name of a file or host may hold any of the words that are looked for.
-        told = text.replace(self.place, "") if self.place else text
-        for pattern, mapped, advice in self.texts if self._driver_raised(error) else ():
-            if re.search(pattern, told):
-                return mapped(f"{self!r} could not {doing}: {advice} ({text})")
-        return StorageError(f"{self.name} could not {doing}: {type(error).__name__}: {error}")
-
-    def _driver_raised(self, error: Exception) -> bool:
-        """Whether the text of an error is the driver's, so that ``texts`` apply to it."""
-        return True
-
     def _pushes(self, table: Table, where: Where) -> bool:
         """Whether the database itself applies this condition; otherwise it is applied to pages."""
         return True
@@ -285,7 +259,7 @@ class Backend(ABC):
     @abstractmethod
     async def _write(self, changes: Sequence[Change]) -> list[int]: ...
 
-    async def _close(self) -> None:  # noqa: B027 (not every backend opens something)
+    async def _close(self) -> None:
         """Release what was opened; nothing by default."""
 
 

@@ -13,7 +13,7 @@ from mastra_core.storage.schema import Row, Table, Value, Where
 _ABSENT = object()
 
 
-def _kind(value: object) -> type:
+def kind_of(value: object) -> type:
     """What counts as the same type: a boolean is no number, all numbers are one kind."""
     if isinstance(value, bool):
         return bool
@@ -22,7 +22,7 @@ def _kind(value: object) -> type:
 
 def same(a: object, b: object) -> bool:
     """Whether two values are equal as stored JSON is: ``1 == 1.0``, but neither is ``True``."""
-    return _kind(a) is _kind(b) and a == b
+    return kind_of(a) is kind_of(b) and a == b
 
 
 def _json(text: Any) -> Any:
@@ -45,7 +45,7 @@ def _at(text: Any, path: Sequence[str]) -> Any:
 
 
 def _ordered(op: str, a: Any, b: Any) -> bool:
-    if a is None or b is None or _kind(a) is not _kind(b):
+    if a is None or b is None or kind_of(a) is not kind_of(b):
         return False
     if op == "lt":
         return bool(a < b)

@@ -42,6 +42,27 @@ class SqlBackend(Backend):
     async def _fetch_many(self, statements: Sequence[Statement]) -> list[Sequence[Any]]:
         return [await self._fetch(statement) for statement in statements]
 
+    async def fetch(self, statement: Statement) -> Sequence[Any]:
+        """The driver's rows of a SELECT beyond the waist (vectors, say); its errors are ours."""
+        try:
+            return await self._fetch(statement)
+        except Exception as error:
+            raise self._translate(error, "read") from error
+
+    async def fetch_many(self, statements: Sequence[Statement]) -> list[Sequence[Any]]:
+        """The same for several, in one round trip where the protocol has it."""
+        try:
+            return await self._fetch_many(statements)
+        except Exception as error:
+            raise self._translate(error, "read") from error
+
+    async def execute(self, statements: Sequence[Statement]) -> list[int]:
+        """Statements beyond the waist as one transaction; the affected rows of each."""
+        try:
+            return await self._execute(statements)
+        except Exception as error:
+            raise self._translate(error, "write") from error
+
     def check(self, statement: Statement, affected: int) -> None:
         """Raise the ``ConflictError`` of a statement that affected other than ``expect`` rows."""
         if statement.expect is not None and affected != statement.expect:

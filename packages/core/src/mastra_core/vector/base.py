@@ -1,0 +1,392 @@
+"""``MastraVector``: what every vector store does, over the few operations that an adapter gives."""
+
+from __future__ import annotations
+
+import math
+import re
+from abc import ABC, abstractmethod
+from array import array
+from collections.abc import Awaitable, Mapping, Sequence
+from typing import Any, ClassVar, Final, Self, TypeVar
+
+import msgspec
+
+from mastra_core.clock import uuid7
+from mastra_core.errors import (
+    ConfigurationError,
+    ConflictError,
+    InvalidArgumentError,
+    NotFoundError,
+    UnsupportedError,
+)
+from mastra_core.storage.codec import check_id, clean_text, to_json
+from mastra_core.storage.driver_errors import DriverErrors
+from mastra_core.storage.paging import options as checked
+from mastra_core.vector.filters import OPERATORS, Node, parse
+from mastra_core.vector.schema import (
+    METRICS,
+    Filter,
+    Index,
+    IndexStats,
+    Item,
+    Match,
+    Metric,
+    Nearest,
+    Vector,
+    floats,
+)
+
+T = TypeVar("T")
+TOP_K: Final = 10_000
+DIMENSIONS: Final = 65_536
+
+
+class NoOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The options of an index in a store that has none."""
+
+
+class MastraVector(DriverErrors, ABC):
+    """Indexes of vectors, each with an id, metadata and perhaps the text that it stands for.
+
+    Public methods check and map errors; an adapter implements their underscored twins. Like a
+    storage, a vector store may be made outside any event loop and used from several in turn; as a
+    context manager it is closed at the end, and using it again opens it again.
+    """
+
+    # The operators of filters that the store can do; others raise before anything is sent.
+    operators: ClassVar[frozenset[str]] = OPERATORS
+    metrics: ClassVar[frozenset[str]] = frozenset(METRICS)
+    # The frozen struct of what ``create_index`` takes as options; unknown ones are refused.
+    index_options: ClassVar[type[msgspec.Struct]] = NoOptions
+    index_names: ClassVar[str] = r"[A-Za-z_][A-Za-z0-9_]{0,62}"
+    # What stands between the parts of the names that a memory gives its indexes.
+    index_separator: ClassVar[str] = "_"
+    # How many vectors one request of the store takes.
+    batch: ClassVar[int] = 1000
+
+    def __init__(self, *, id: str) -> None:  # noqa: A002 (the original's name)
+        if not isinstance(id, str) or not id.strip():
+            raise ConfigurationError(f"{type(self).__name__}: id must be provided and not empty")
+        self.id = id
+        self._indexes: dict[str, Index] = {}
+
+    async def create_index(
+        self,
+        index_name: str,
+        *,
+        dimension: int,
+        metric: Metric = "cosine",
+        options: Mapping[str, Any] | None = None,
+        metadata_indexes: Sequence[str] = (),
+    ) -> None:
+        """Create an index, unless it is there with this dimension and metric.
+
+        One that is there with others is a ``ConflictError``. ``options`` are the store's own
+        (``index_options``), ``metadata_indexes`` name the keys that filters will ask for most.
+        """
+        if re.fullmatch(self.index_names, index_name) is None:
+            raise InvalidArgumentError(
+                f"{index_name!r} cannot be the name of an index here; it must match {self.index_names}"
+            )
+        if type(dimension) is not int or not 1 <= dimension <= DIMENSIONS:
+            raise InvalidArgumentError(
+                f"dimension must be a whole number from 1 to {DIMENSIONS}, not {dimension!r}"
+            )
+        if metric not in METRICS:
+            raise InvalidArgumentError(
+                f"metric must be one of {', '.join(METRICS)}, not {metric!r}"
+            )
+        if metric not in self.metrics:
+            raise UnsupportedError(
+                f"{self.name} has no {metric} metric; it has {', '.join(sorted(self.metrics))}"
+            )
+        given = checked(self.index_options, options or {}, f"options of a {self.name} index")
+        wanted = Index(name=index_name, dimension=dimension, metric=metric)
+        doing = f"create the index {index_name!r}"
+        there = await self._do(self._find_index(index_name), doing)
+        if there is None:
+            await self._do(self._create_index(wanted, given, tuple(metadata_indexes)), doing)
+            there = await self._do(self._find_index(index_name), doing)
+        if there is not None and there != wanted:
+            raise ConflictError(
+                f"index {index_name!r} is there with {there.dimension} dimensions and the metric "
+                f"{there.metric}, not {dimension} and {metric}; take another name, or delete_index"
+            )
+        self._indexes[index_name] = wanted
+
+    async def list_indexes(self) -> list[str]:
+        """The names of all indexes, sorted."""
+        return sorted(await self._do(self._list_indexes(), "list the indexes"))
+
+    async def describe_index(self, index_name: str) -> IndexStats:
+        """How many vectors an index has, and of what kind; an unknown one is a ``NotFoundError``."""
+        self._indexes.pop(index_name, None)
+        index = await self._index(index_name)
+        count = await self._do(self._count(index), f"count the vectors of {index_name!r}")
+        return IndexStats(dimension=index.dimension, count=count, metric=index.metric)
+
+    async def delete_index(self, index_name: str) -> None:
+        """Delete an index with all its vectors; an unknown one is no error."""
+        self._indexes.pop(index_name, None)
+        doing = f"delete the index {index_name!r}"
+        index = await self._do(self._find_index(index_name), doing)
+        if index is not None:
+            await self._do(self._delete_index(index), doing)
+
+    async def upsert(
+        self,
+        index_name: str,
+        *,
+        vectors: Sequence[Vector],
+        ids: Sequence[str] | None = None,
+        metadata: Sequence[Mapping[str, Any] | None] | None = None,
+        documents: Sequence[str | None] | None = None,
+        delete_filter: Filter | None = None,
+    ) -> list[str]:
+        """Store vectors, each over the one with its id if there is one; their ids.
+
+        Without ``ids`` new ones are made. Of an id given twice the last vector is stored.
+        ``documents`` are the texts that the vectors stand for. What matches ``delete_filter`` is
+        deleted before: in one step with the rest where the store has transactions.
+        """
+        index = await self._index(index_name)
+        count = len(vectors)
+        _same_length("ids", ids, count)
+        _same_length("metadata", metadata, count)
+        _same_length("documents", documents, count)
+        stale = self._chosen(delete_filter) if delete_filter is not None else None
+        names = [uuid7() for _ in vectors] if ids is None else [check_id(i, "id") for i in ids]
+        items = {
+            name: Item(
+                id=name,
+                vector=floats(vector, index),
+                metadata_json=_metadata(metadata[i] if metadata else None),
+                document=_document(documents[i] if documents else None),
+            )
+            for i, (name, vector) in enumerate(zip(names, vectors, strict=True))
+        }
+        if items or stale is not None:
+            writing = self._upsert(index, list(items.values()), stale)
+            await self._do(writing, f"store vectors in {index_name!r}", index_name)
+        return names
+
+    async def query(
+        self,
+        index_name: str,
+        *,
+        query_vector: Vector,
+        top_k: int = 10,
+        filter: Filter | None = None,  # noqa: A002 (the original's name)
+        min_score: float | None = None,
+        include_vector: bool = False,
+    ) -> list[Match]:
+        """The ``top_k`` nearest vectors that match the filter (see ``filters``), the nearest first.
+
+        Of equal scores the lower id comes first. ``min_score`` leaves out what scores lower.
+        """
+        found = await self.query_many(
+            index_name,
+            query_vectors=[query_vector],
+            top_k=top_k,
+            filter=filter,
+            min_score=min_score,
+            include_vector=include_vector,
+        )
+        return found[0]
+
+    async def query_many(
+        self,
+        index_name: str,
+        *,
+        query_vectors: Sequence[Vector],
+        top_k: int = 10,
+        filter: Filter | None = None,  # noqa: A002 (the original's name)
+        min_score: float | None = None,
+        include_vector: bool = False,
+    ) -> list[list[Match]]:
+        """The same for several vectors, in one round trip where the store can; a list for each."""
+        if type(top_k) is not int or not 1 <= top_k <= TOP_K:
+            raise InvalidArgumentError(
+                f"topK must be a positive integer, at most {TOP_K}, not {top_k!r}"
+            )
+        if min_score is not None and not math.isfinite(min_score):
+            raise InvalidArgumentError(f"min_score must be a finite number, not {min_score!r}")
+        where = self._parsed(filter)
+        index = await self._index(index_name)
+        wanted = [
+            Nearest(
+                vector=floats(vector, index),
+                top_k=top_k,
+                where=where,
+                min_score=min_score,
+                include_vector=include_vector,
+            )
+            for vector in query_vectors
+        ]
+        if not wanted:
+            return []
+        found = await self._do(self._query(index, wanted), f"search {index_name!r}", index_name)
+        return [sorted(matches, key=_nearest_first)[:top_k] for matches in found]
+
+    async def update_vector(
+        self,
+        index_name: str,
+        *,
+        id: str | None = None,  # noqa: A002 (the original's name)
+        filter: Filter | None = None,  # noqa: A002 (the original's name)
+        vector: Vector | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Give a vector (by id), or all that match a filter, another value, other metadata, or both.
+
+        Metadata are replaced as a whole; what is not given stays. Unknown ids are no error.
+        """
+        if id is not None and filter is not None:
+            raise InvalidArgumentError("id and filter are mutually exclusive")
+        if id is None and filter is None:
+            raise InvalidArgumentError("Either id or filter must be provided")
+        if vector is None and metadata is None:
+            raise InvalidArgumentError("No updates provided: give a vector, metadata, or both")
+        chosen = [check_id(id, "id")] if id is not None else self._chosen(filter)
+        index = await self._index(index_name)
+        values = None if vector is None else floats(vector, index)
+        text = None if metadata is None else _metadata(metadata)
+        changing = self._update(index, chosen, values, text)
+        await self._do(changing, f"update vectors of {index_name!r}", index_name)
+
+    async def delete_vector(self, index_name: str, *, id: str) -> None:  # noqa: A002
+        """Delete a vector by id; an unknown id is no error."""
+        await self.delete_vectors(index_name, ids=[id])
+
+    async def delete_vectors(
+        self,
+        index_name: str,
+        *,
+        ids: Sequence[str] | None = None,
+        filter: Filter | None = None,  # noqa: A002 (the original's name)
+    ) -> None:
+        """Delete vectors by ids, or all that match a filter; unknown ids are no error."""
+        if ids is not None and filter is not None:
+            raise InvalidArgumentError("ids and filter are mutually exclusive")
+        if ids is not None and not ids:
+            raise InvalidArgumentError("Cannot delete by an empty ids array")
+        if ids is None and filter is None:
+            raise InvalidArgumentError("Either filter or ids must be provided")
+        chosen = self._chosen(filter)
+        if ids is not None:
+            chosen = list(dict.fromkeys(check_id(one, "id") for one in ids))
+        index = await self._index(index_name)
+        deleting = self._delete(index, chosen)
+        await self._do(deleting, f"delete vectors of {index_name!r}", index_name)
+
+    async def close(self) -> None:
+        """Release what was opened; safe to call twice, and using the store again opens it again."""
+        self._indexes.clear()
+        await self._do(self._close(), "close")
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(id={self.id!r})"
+
+    async def _index(self, name: str) -> Index:
+        """The index of this name; looked up once, and again after an error."""
+        known = self._indexes.get(name)
+        if known is None:
+            known = await self._do(self._find_index(name), f"look up the index {name!r}")
+            if known is None:
+                raise NotFoundError(f"index {name!r} does not exist; create it with create_index")
+            self._indexes[name] = known
+        return known
+
+    async def _do(self, work: Awaitable[T], doing: str, index_name: str | None = None) -> T:
+        """Do it; a driver's error as ours. What is known of the index may be why it failed."""
+        try:
+            return await work
+        except Exception as error:
+            if index_name is not None:
+                self._indexes.pop(index_name, None)
+            raise self._translate(error, doing) from error
+
+    def _parsed(self, given: Filter | None) -> Node | None:
+        return parse(given, operators=self.operators, store=self.name)
+
+    def _chosen(self, given: Filter | None) -> Node | list[str]:
+        """The tree of a filter that chooses what is changed, which must leave something out."""
+        if given is None:
+            return []
+        node = self._parsed(given)
+        if node is None:
+            raise InvalidArgumentError("Cannot change vectors by an empty filter: it matches all")
+        return node
+
+    @abstractmethod
+    async def _find_index(self, name: str) -> Index | None:
+        """The index of this name, if there is one."""
+
+    @abstractmethod
+    async def _create_index(
+        self, index: Index, options: Any, metadata_indexes: tuple[str, ...]
+    ) -> None:
+        """Create the index; another process may be doing the same."""
+
+    @abstractmethod
+    async def _list_indexes(self) -> list[str]: ...
+
+    @abstractmethod
+    async def _count(self, index: Index) -> int: ...
+
+    @abstractmethod
+    async def _delete_index(self, index: Index) -> None: ...
+
+    @abstractmethod
+    async def _upsert(
+        self, index: Index, items: Sequence[Item], stale: Node | list[str] | None
+    ) -> None:
+        """Delete what is stale, and store the items (whose ids differ) in batches."""
+
+    @abstractmethod
+    async def _query(self, index: Index, wanted: Sequence[Nearest]) -> list[list[Match]]:
+        """For each what is nearest: ``top_k`` of them whenever that many match."""
+
+    @abstractmethod
+    async def _update(
+        self,
+        index: Index,
+        chosen: Node | list[str],
+        vector: array[float] | None,
+        metadata_json: str | None,
+    ) -> None: ...
+
+    @abstractmethod
+    async def _delete(self, index: Index, chosen: Node | list[str]) -> None: ...
+
+    async def _close(self) -> None:
+        """Release what was opened; nothing by default."""
+
+
+def _nearest_first(match: Match) -> tuple[float, str]:
+    return (-match.score, match.id)
+
+
+def _same_length(what: str, given: Sequence[object] | None, count: int) -> None:
+    if given is not None and len(given) != count:
+        raise InvalidArgumentError(f"there are {count} vectors, but {len(given)} {what}")
+
+
+def _metadata(given: Mapping[str, Any] | None) -> str:
+    if given is None:
+        return "{}"
+    if not isinstance(given, Mapping):
+        raise InvalidArgumentError(f"metadata of a vector is a mapping, not {type(given).__name__}")
+    return to_json(dict(given), "metadata of a vector")
+
+
+def _document(given: str | None) -> str | None:
+    if given is not None and not isinstance(given, str):
+        raise InvalidArgumentError(f"a document is a text, not {type(given).__name__}")
+    return None if given is None else clean_text(given)
