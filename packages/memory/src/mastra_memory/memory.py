@@ -102,10 +102,15 @@ class Memory:
             history = without_open_calls(history)
         return Recollection(thread=thread, history=history, asked=asked)
 
-    async def close_turn(self, turn: Recollection, answer: Message) -> None:
+    async def close_turn(self, turn: Recollection, answer: Message, *, model: Any) -> Message:
         """Store the answer of a turn, in one write."""
         if not self.options.read_only:
             await self._domain.save_messages([answer])
+        return answer
+
+    async def close(self) -> None:
+        if self._own is not None:
+            await self._own.close()
 
     async def recall(
         self,
