@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Awaitable, Callable, Sequence
 
+from pydantic_ai import Embedder
 from pydantic_ai.exceptions import UserError
 from pydantic_ai.models import Model, infer_model
 
@@ -32,3 +34,25 @@ def find_model(given: str | Model) -> Model:
         raise missing_package(f"model {given!r}", error) from error
     except (UserError, ValueError) as error:
         raise ConfigurationError(f"model {given!r}: {error}") from error
+
+
+def find_embedder(
+    given: str, *, query: bool = False
+) -> Callable[[Sequence[str]], Awaitable[Sequence[Sequence[float]]]]:
+    """What makes vectors of texts, by a model ``provider/model``.
+
+    With ``query`` of texts that are looked for, else of those that are looked through: some models
+    tell the two apart.
+    """
+    try:
+        embedder = Embedder(framework_name(given), defer_model_check=False)
+    except ImportError as error:
+        raise missing_package(f"embedder {given!r}", error) from error
+    except (UserError, ValueError) as error:
+        raise ConfigurationError(f"embedder {given!r}: {error}") from error
+    call = embedder.embed_query if query else embedder.embed_documents
+
+    async def embed(texts: Sequence[str]) -> Sequence[Sequence[float]]:
+        return (await call(texts)).embeddings
+
+    return embed
