@@ -445,7 +445,7 @@ async def test_what_is_remembered_is_bounded(monkeypatch):
         ("Green tea", "Green tea"),
         ("  Green \n\t tea. \n", "Green tea."),
         ('"Green tea"', "Green tea"),
-        ("“‘Green tea’”", "Green tea"),
+        ("“„Green tea“”", "Green tea"),
         ("The Smiths' tea", "The Smiths' tea"),
         ("<think>They want\ntea.</think>\nGreen tea", "Green tea"),
         ("They want tea.</THINK> Green tea", "Green tea"),
@@ -467,14 +467,16 @@ async def test_a_title_is_one_line_without_what_the_model_was_thinking(answer, e
 
 async def test_hostile_titles_are_stored_as_text():
     domain = InMemoryStore().memory
-    made, named = Model("'); DROP TABLE mastra_threads;-- \ud83d {\"a\": 1}"), Titles()
+    made, named = Model('\'); DROP TABLE mastra_threads;-- \ud83d {"a": 1}'), Titles()
     named.begin(domain, await turn(domain), made.model)
     await named.settle()
-    assert await title(domain) == "'); DROP TABLE mastra_threads;-- \ufffd {\"a\": 1}"
+    assert await title(domain) == '\'); DROP TABLE mastra_threads;-- \ufffd {"a": 1}'
 
 
 async def test_options_are_checked():
-    given = options(TitleOptions, {"minMessages": 2, "instructions": str, "model": TestModel()}, "o")
+    given = options(
+        TitleOptions, {"minMessages": 2, "instructions": str, "model": TestModel()}, "o"
+    )
     assert (given.min_messages, given.instructions) == (2, str)
     for wrong in ({"min_messages": 0}, {"instructions": 3}, {"model": 3}):
         with pytest.raises(ConfigurationError):
