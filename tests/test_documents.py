@@ -20,7 +20,7 @@ from pydantic_ai import models
 from pydantic_ai.messages import ModelMessage, ModelResponse, TextPart, UserPromptPart
 from pydantic_ai.models.function import AgentInfo, FunctionModel
 
-from mastra_core import agent
+from mastra_core import models as known_models
 from mastra_core.storage.store import DOMAINS
 
 ROOT = Path(__file__).parents[1]
@@ -83,7 +83,7 @@ async def stream(messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator
 def scripted(monkeypatch: pytest.MonkeyPatch) -> None:
     """No name of a model leads out of this process."""
     model = FunctionModel(respond, stream_function=stream)
-    monkeypatch.setattr(agent, "infer_model", lambda name: model)
+    monkeypatch.setattr(known_models, "infer_model", lambda name: model)
     monkeypatch.setattr(models, "ALLOW_MODEL_REQUESTS", False)
 
 

@@ -21,7 +21,14 @@ from pydantic_ai.messages import (
 from pydantic_ai.models.function import DeltaToolCall, FunctionModel
 from pydantic_ai.models.test import TestModel
 
-from mastra_core import ConfigurationError, InMemoryStore, Mastra, Message, UnavailableError
+from mastra_core import (
+    ConfigurationError,
+    InMemoryStore,
+    InMemoryVector,
+    Mastra,
+    Message,
+    UnavailableError,
+)
 from mastra_core.agent import Agent
 from mastra_core.conversation import Recollection
 from mastra_core.errors import InvalidArgumentError, StreamAbandoned
@@ -45,9 +52,14 @@ class Notes:
         self.messages.append(asked)
         return Recollection(thread=thread, history=history, asked=asked)
 
-    async def close_turn(self, turn, answer):
+    async def close_turn(self, turn, answer, *, model):
         self.messages.append(answer)
+        self.model = model
         self.closed.set()
+        return answer
+
+    async def close(self):
+        self.ended = True
 
     def kinds(self):
         """The roles, and of answers the parts."""
@@ -315,10 +327,10 @@ async def test_cancelled_while_the_answer_is_being_stored_it_is_stored():
     storing, go_on = asyncio.Event(), asyncio.Event()
     close = notes.close_turn
 
-    async def slowly(turn, answer):
+    async def slowly(turn, answer, *, model):
         storing.set()
         await go_on.wait()
-        await close(turn, answer)
+        return await close(turn, answer, model=model)
 
     notes.close_turn = slowly
     agent = Agent(id="a", model=says("hello"), memory=notes)
@@ -437,7 +449,7 @@ async def test_the_error_of_a_stream_is_also_that_of_its_result():
 async def test_when_the_failure_cannot_be_stored_it_is_said_and_the_failure_stays(how):
     notes = Notes()
 
-    async def refuse(turn, answer):
+    async def refuse(turn, answer, *, model):
         raise UnavailableError("no disk")
 
     notes.close_turn = refuse
@@ -452,7 +464,7 @@ async def test_when_the_failure_cannot_be_stored_it_is_said_and_the_failure_stay
 async def test_an_answer_that_cannot_be_stored_is_an_error(how):
     notes = Notes()
 
-    async def refuse(turn, answer):
+    async def refuse(turn, answer, *, model):
         raise UnavailableError("no disk")
 
     notes.close_turn = refuse
@@ -594,3 +606,86 @@ def test_without_the_framework_the_error_says_what_to_install():
         "except mastra_core.ConfigurationError as error: print(error)"
     )
     assert python(code) == "Agent needs pydantic-ai: pip install 'mastra-core[agent]'"
+
+
+class Helpful(Notes):
+    """A memory that tells the model something, and gives it a tool."""
+
+    def __init__(self, known):
+        super().__init__()
+        self.known = known
+
+    async def open_turn(self, thread, asked):
+        opened = await super().open_turn(thread, asked)
+
+        def remember(fact: str) -> str:
+            """Remember."""
+            self.known = fact
+            return "done"
+
+        return Recollection(
+            thread=opened.thread,
+            history=opened.history,
+            asked=asked,
+            instructions=f"Known: {self.known}.",
+            tools=(remember,),
+        )
+
+
+@pytest.mark.asyncio
+@ways
+async def test_the_memory_tells_the_model_something_and_gives_it_a_tool_for_one_turn(how):
+    seen = []
+
+    def answer(messages):
+        seen.append(messages[-1].instructions)
+        if steps(messages) == 0:
+            return ModelResponse([ToolCallPart("remember", {"fact": "tea"}, "c")])
+        return ModelResponse([TextPart("ok")])
+
+    def whole(messages, info):
+        assert [tool.name for tool in info.function_tools] == ["look", "remember"]
+        return answer(messages)
+
+    async def pieces(messages, info):
+        (part,) = whole(messages, info).parts
+        if isinstance(part, TextPart):
+            yield part.content
+        else:
+            yield {0: DeltaToolCall(part.tool_name, '{"fact": "tea"}', tool_call_id="c")}
+
+    memory = Helpful("nothing")
+    model = FunctionModel(whole, stream_function=pieces)
+    agent = Agent(id="a", instructions="Be kind.", model=model, tools=[look], memory=memory)
+    await ask(agent, how)
+    assert seen == ["Be kind.\n\nKnown: nothing."] * 2
+    assert memory.known == "tea"
+    assert memory.model is agent.model
+
+
+@pytest.mark.asyncio
+async def test_an_application_that_ends_closes_every_part_though_one_cannot_be():
+    notes, store, vector = Notes(), InMemoryStore(), InMemoryVector()
+    closed = []
+
+    async def refuse():
+        closed.append("memory")
+        raise UnavailableError("no disk")
+
+    async def close():
+        closed.append("vector")
+
+    notes.close, vector.close, store.close = refuse, close, close
+    agent = Agent(id="a", model=says("hello"), memory=notes)
+    with pytest.raises(UnavailableError, match="no disk"):
+        async with Mastra(storage=store, agents=[agent], vectors={"v": vector}) as mastra:
+            assert mastra.get_vector("v") is vector
+    assert closed == ["memory", "vector", "vector"]
+
+
+@pytest.mark.asyncio
+async def test_an_agent_by_itself_closes_its_memory():
+    notes = Notes()
+    async with Agent(id="a", model=says("hello"), memory=notes) as agent:
+        await agent.generate("hi", memory=HERE)
+    assert notes.ended

@@ -9,21 +9,21 @@ import asyncio
 import functools
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 from mastra_core.errors import ConfigurationError
 
 try:
     import pydantic_ai
-    from pydantic_ai.exceptions import UserError
     from pydantic_ai.messages import UserContent
-    from pydantic_ai.models import Model, infer_model
+    from pydantic_ai.models import Model
 except ModuleNotFoundError as missing:
     raise ConfigurationError(
         "Agent needs pydantic-ai: pip install 'mastra-core[agent]'"
     ) from missing
 
 from mastra_core.conversation import AgentMemory, Conversation, thread_of
+from mastra_core.models import find_model
 from mastra_core.stream import AgentStream
 from mastra_core.turn import AgentResult, Turn
 
@@ -84,7 +84,7 @@ class Agent:
         turn = await self._open(prompt, memory)
         run = None
         try:
-            async with runner.iter(prompt, message_history=turn.history) as run:
+            async with runner.iter(prompt, **turn.run_options) as run:
                 async for _ in run:
                     pass
         except (Exception, asyncio.CancelledError) as error:
@@ -104,45 +104,39 @@ class Agent:
         """
         runner = self._runner
         turn = await self._open(prompt, memory)
-        return AgentStream(runner.run_stream_events(prompt, message_history=turn.history), turn)
+        return AgentStream(runner.run_stream_events(prompt, **turn.run_options), turn)
 
     async def _open(self, prompt: Prompt, memory: Conversation | Mapping[str, Any] | None) -> Turn:
         if memory is None:
-            return await Turn.open(prompt, None, None)
+            return await Turn.open(prompt, None, None, model=self.model)
         if self.memory is None:
             raise ConfigurationError(
                 f"agent {self.id!r} has no memory; give it one: Agent(…, memory=Memory()) with "
                 "Memory from mastra_memory (pip install mastra-memory)"
             )
-        return await Turn.open(prompt, self.memory, thread_of(memory))
+        return await Turn.open(prompt, self.memory, thread_of(memory), model=self.model)
 
     @functools.cached_property
     def _runner(self) -> pydantic_ai.Agent[None, str]:
         return pydantic_ai.Agent(
-            _model(self.model),
+            find_model(self.model),
             name=self.name,
             instructions=self.instructions or None,
             tools=self.tools,
             deps_type=type(None),
         )
 
+    async def close(self) -> None:
+        """Wait for what the memory still has to do, and close what it was made with."""
+        if self.memory is not None:
+            await self.memory.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
     def __repr__(self) -> str:
         model = self.model if isinstance(self.model, str) else self.model.model_name
         return f"Agent(id={self.id!r}, model={model!r})"
-
-
-def _model(given: str | Model) -> Model:
-    """The model of a name ``provider/model``; what is missing for it is said in the error."""
-    if not isinstance(given, str):
-        return given
-    known = given if re.match(r"(gateway/)?[\w.-]+:", given) else given.replace("/", ":", 1)
-    try:
-        return infer_model(known)
-    except ImportError as error:
-        command = re.search(r"pip install \S+", str(error))
-        hint = command.group().rstrip("`") if command else str(error)
-        raise ConfigurationError(
-            f"model {given!r} needs a package that is not installed: {hint}"
-        ) from error
-    except (UserError, ValueError) as error:
-        raise ConfigurationError(f"model {given!r}: {error}") from error

@@ -30,11 +30,17 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class Recollection(msgspec.Struct, frozen=True, kw_only=True):
-    """An opened turn: what the memory holds of its thread, and what was asked, as it is stored."""
+    """An opened turn: what the memory holds of its thread, and what was asked, as it is stored.
+
+    ``instructions`` are told to the model in this turn beside the agent's own (what was recalled, and
+    what is known of the user), ``tools`` are those by which it changes its memory.
+    """
 
     thread: Thread
     history: list[Message]
     asked: Message
+    instructions: str = ""
+    tools: tuple[Any, ...] = ()
 
 
 class AgentMemory(Protocol):
@@ -51,8 +57,15 @@ class AgentMemory(Protocol):
         """
         ...
 
-    async def close_turn(self, turn: Recollection, answer: Message) -> None:
-        """Store the answer, or what there is of one and the error that ended the turn."""
+    async def close_turn(self, turn: Recollection, answer: Message, *, model: Any) -> Message:
+        """Store the answer, or what there is of one and the error that ended the turn.
+
+        What is stored is returned. ``model`` is the agent's, for what the memory has a model write.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Wait for what goes on behind the turns, and close what the memory was made with."""
         ...
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from mastra_core.errors import ConfigurationError
 from mastra_core.storage.store import MastraStorage
 
 if TYPE_CHECKING:
     from mastra_core.agent import Agent
+    from mastra_core.vector.base import MastraVector
 
 T = TypeVar("T")
 
@@ -18,7 +19,8 @@ class Mastra:
     """Agents, vector stores and storage by name.
 
     Agents whose memory has no storage of its own use this instance's. As a context manager it
-    creates what is missing of the tables, and closes the storage at the end.
+    creates what is missing of the tables, and at the end waits for what agents still have to do and
+    closes everything.
     """
 
     def __init__(
@@ -26,7 +28,7 @@ class Mastra:
         *,
         storage: MastraStorage | None = None,
         agents: Mapping[str, Agent] | Sequence[Agent] = (),
-        vectors: Mapping[str, Any] | None = None,
+        vectors: Mapping[str, MastraVector] | None = None,
     ) -> None:
         if storage is not None and not isinstance(storage, MastraStorage):
             raise ConfigurationError(
@@ -44,14 +46,26 @@ class Mastra:
         """The agent of this name (its id, where agents were given as a list)."""
         return _named(self._agents, name, "agent")
 
-    def get_vector(self, name: str) -> Any:
+    def get_vector(self, name: str) -> MastraVector:
         """The vector store of this name."""
         return _named(self._vectors, name, "vector store")
 
     async def close(self) -> None:
-        """Close the storage; using it again opens it again."""
-        if self.storage is not None:
-            await self.storage.close()
+        """Let agents end what they still have to do, then close memories, vectors and the storage.
+
+        Using any of them again opens it again.
+        """
+        parts: list[Agent | MastraVector | MastraStorage] = [*self._agents.values()]
+        parts += self._vectors.values()
+        parts += [] if self.storage is None else [self.storage]
+        failed: BaseException | None = None
+        for part in parts:
+            try:
+                await part.close()
+            except Exception as error:  # noqa: BLE001 (the others are to be closed all the same)
+                failed = failed or error
+        if failed is not None:
+            raise failed
 
     async def __aenter__(self) -> Self:
         if self.storage is not None and not self.storage.disable_init:

@@ -13,8 +13,9 @@ import asyncio
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from itertools import dropwhile
-from typing import Any, Final
+from typing import Any, Final, TypedDict, TypeVar
 
+from pydantic_ai import FunctionToolset
 from pydantic_ai.messages import (
     ModelMessage,
     ModelResponse,
@@ -33,7 +34,18 @@ from mastra_core.records import JsonObject, Message, Thread
 
 INTERRUPTED: Final = "There is no result: the turn ended while this tool was running."
 
-_unfinished: set[asyncio.Task[None]] = set()
+_unfinished: set[asyncio.Task[Any]] = set()
+
+
+T = TypeVar("T")
+
+
+class RunOptions(TypedDict):
+    """What a run of the model framework is given beside the prompt."""
+
+    message_history: list[ModelMessage]
+    instructions: str | None
+    toolsets: list[FunctionToolset[None]] | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,14 +60,20 @@ class AgentResult:
 class Turn:
     """One question and its answer, with what the memory holds of the thread before."""
 
-    def __init__(self, opened: Recollection, memory: AgentMemory | None) -> None:
+    def __init__(self, opened: Recollection, memory: AgentMemory | None, model: Any) -> None:
         self.opened = opened
         self.history = repair_messages(to_model_messages(opened.history))
         self._memory = memory
+        self._model = model
 
     @classmethod
     async def open(
-        cls, prompt: str | Sequence[UserContent], memory: AgentMemory | None, thread: Thread | None
+        cls,
+        prompt: str | Sequence[UserContent],
+        memory: AgentMemory | None,
+        thread: Thread | None,
+        *,
+        model: Any,
     ) -> Turn:
         """Store what is asked and recall what came before; without a thread there is neither."""
         asked = Message(
@@ -66,14 +84,24 @@ class Turn:
         )
         if memory is None or thread is None:
             nowhere = Thread(id="", resource_id="")
-            return cls(Recollection(thread=nowhere, history=[], asked=asked), None)
-        return cls(await memory.open_turn(thread, asked), memory)
+            return cls(Recollection(thread=nowhere, history=[], asked=asked), None, model)
+        return cls(await memory.open_turn(thread, asked), memory, model)
+
+    @property
+    def run_options(self) -> RunOptions:
+        """What a run of the model is given beside the prompt."""
+        tools = self.opened.tools
+        return {
+            "message_history": self.history,
+            "instructions": self.opened.instructions or None,
+            "toolsets": [FunctionToolset(list(tools), id="memory")] if tools else None,
+        }
 
     async def complete(self, models: Sequence[ModelMessage]) -> list[Message]:
         """Store the answer; the messages of the turn."""
         answer = self._answer(answer_parts(_after_prompt(models)))
         if self._memory is not None:
-            await _to_the_end(self._memory.close_turn(self.opened, answer))
+            answer = await self._close(self._memory, answer)
         return [self.opened.asked, answer]
 
     async def fail(self, models: Sequence[ModelMessage], error: BaseException) -> None:
@@ -88,9 +116,12 @@ class Turn:
         parts = _done_parts(models)
         parts.append({"type": "error", "error": {"name": name, "message": message}})
         try:
-            await _to_the_end(self._memory.close_turn(self.opened, self._answer(parts)))
+            await self._close(self._memory, self._answer(parts))
         except MastraError as unsaved:
             error.add_note(f"That the turn failed could not be stored either: {unsaved}")
+
+    async def _close(self, memory: AgentMemory, answer: Message) -> Message:
+        return await _to_the_end(memory.close_turn(self.opened, answer, model=self._model))
 
     def _answer(self, parts: list[JsonObject]) -> Message:
         asked = self.opened.asked
@@ -127,9 +158,9 @@ def _done_parts(models: Sequence[ModelMessage]) -> list[JsonObject]:
     return parts
 
 
-async def _to_the_end(write: Coroutine[Any, Any, None]) -> None:
+async def _to_the_end(write: Coroutine[Any, Any, T]) -> T:
     """Write to the end even if the caller is cancelled meanwhile, who is then not kept waiting."""
     task = asyncio.ensure_future(write)
     _unfinished.add(task)
     task.add_done_callback(_unfinished.discard)
-    await asyncio.shield(task)
+    return await asyncio.shield(task)

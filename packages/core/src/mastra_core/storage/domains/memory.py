@@ -12,9 +12,10 @@ from mastra_core.clock import iso, now, uuid7
 from mastra_core.errors import ConflictError, NotFoundError
 from mastra_core.records import JsonObject, Message, Record, Thread
 from mastra_core.storage.codec import check_id
-from mastra_core.storage.domains.messages import MESSAGE, PUT_ROWS, Messages
+from mastra_core.storage.domains.messages import MESSAGE, PUT_ROWS
 from mastra_core.storage.domains.resources import Resources
 from mastra_core.storage.domains.threads import THREAD
+from mastra_core.storage.domains.windows import MessageWindows
 from mastra_core.storage.paging import DateRange, options
 from mastra_core.storage.schema import Put, Query, Table, Where
 from mastra_core.storage.tables import MESSAGES, OBSERVATIONAL_MEMORY, RESOURCES, THREADS
@@ -39,7 +40,7 @@ class ClonedThread(Record, frozen=True, kw_only=True):
     message_id_map: dict[str, str]
 
 
-class MemoryStorage(Messages, Resources):
+class MemoryStorage(MessageWindows, Resources):
     """Threads, messages and resources: what an agent remembers.
 
     Every thread belongs to one resource. Methods that take ``resource_id`` treat what belongs to
