@@ -44,7 +44,39 @@ CONVERSATIONS = (
 )
 # What the scripted model leaves out of what was asked, so that a title is left.
 WORDS = frozenset(
-    ["a", "an", "and", "are", "can", "could", "do", "does", "explain", "how", "i", "in", "into", "is", "it", "me", "my", "need", "not", "of", "please", "the", "to", "translate", "want", "we", "what", "where", "why", "with", "you"]
+    [
+        "a",
+        "an",
+        "and",
+        "are",
+        "can",
+        "could",
+        "do",
+        "does",
+        "explain",
+        "how",
+        "i",
+        "in",
+        "into",
+        "is",
+        "it",
+        "me",
+        "my",
+        "need",
+        "not",
+        "of",
+        "please",
+        "the",
+        "to",
+        "translate",
+        "want",
+        "we",
+        "what",
+        "where",
+        "why",
+        "with",
+        "you",
+    ]
 )
 
 
