@@ -150,7 +150,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=60)
     found = asyncio.run(measure(parser.parse_args().rounds))
     base, *_ = found
-    print(f"| memory | ms to the first word | added | of it the embedder ({EMBEDDING * 1000:.0f} ms) |")
+    print(
+        f"| memory | ms to the first word | added | of it the embedder ({EMBEDDING * 1000:.0f} ms) |"
+    )
     print("|---|---|---|---|")
     for kind, times in found.items():
         added = statistics.median(a - b for a, b in zip(times, found[base], strict=True))
