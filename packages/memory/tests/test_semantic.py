@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
+import math
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -26,9 +28,35 @@ from mastra_core.storage.inmemory import InMemoryBackend
 from mastra_core.storage.store import BackendStore
 from mastra_memory import Memory
 
-from .meaning import Words
-
 pytestmark = pytest.mark.asyncio
+
+
+class Words:
+    """An embedder that counts its calls; each word is a direction, so that the cosine is the share of words."""
+
+    def __init__(self, dimension=256):
+        self.dimension = dimension
+        self.calls = []
+        self.failing = None
+
+    async def __call__(self, texts):
+        self.calls.append(list(texts))
+        if self.failing is not None:
+            raise self.failing
+        return [self.vector(text) for text in texts]
+
+    def vector(self, text):
+        found = [0.0] * self.dimension
+        for word in set(text.lower().split()):
+            digest = hashlib.blake2b(word.encode(), digest_size=4).digest()
+            found[int.from_bytes(digest, "big") % self.dimension] += 1.0
+        length = math.sqrt(sum(x * x for x in found)) or 1.0
+        return [x / length for x in found]
+
+    @property
+    def texts(self):
+        return [text for call in self.calls for text in call]
+
 
 AT = datetime(2026, 1, 2, tzinfo=UTC)
 INDEX = "memory_messages_256"
