@@ -83,7 +83,7 @@ def test_a_plugin_that_fails_to_import_is_reported_and_does_not_stop_the_others(
 
 def test_a_plugin_without_the_hook_is_reported(announce):
     announce(empty=object())
-    with pytest.raises(ConfigurationError, match="does not implement mastra_adapter"):
+    with pytest.raises(ConfigurationError, match="implements neither mastra_adapter"):
         open_storage("postgresql://x")
 
 
