@@ -96,7 +96,7 @@ async def test_both_find_the_same_with_the_same_scores(by_either, vectors, alone
         assert [match["score"] for match in mine] == scores(original)
         scores(mine)
         assert mine == original
-        assert len(mine) > 5
+        assert len(mine) >= 5
 
 
 async def test_both_describe_and_list_the_index_alike(by_either, vectors, alone):

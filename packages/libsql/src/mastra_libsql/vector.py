@@ -28,8 +28,10 @@ from mastra_libsql.vector_schema import (
 )
 from mastra_libsql.vector_search import FEW, SMALL, STEP, Search
 
-# Storing a vector in the graph takes some milliseconds, during which nothing else runs.
-BATCH: Final = 32
+# Storing a vector in the graph takes some milliseconds, during which nothing else in this process
+# runs; the transaction around it is nothing beside that. A server takes as many at once.
+BATCH: Final = 8
+REMOTE_BATCH: Final = 250
 FLAT_BATCH: Final = 1000
 ATTEMPTS: Final = 3
 
@@ -124,11 +126,17 @@ class LibSQLVector(MastraVector):
         shape = await self._extend(await self._shape(index))
         before = [] if stale is None else [_deletion(index, stale, None)]
         # What is deleted before goes in one step with what is stored, however long it takes.
-        size = len(items) if before else BATCH if shape.graph else FLAT_BATCH
-        for start in range(0, len(items) or 1, size or 1):
+        size = self._size(shape) if stale is None else max(len(items), 1)
+        for start in range(0, len(items) or 1, size):
             part = items[start : start + size]
             await self.backend.execute([*before, *_storing(index, part)])
             await asyncio.sleep(0)
+
+    def _size(self, shape: Shape) -> int:
+        """How many vectors are stored in one step."""
+        if not shape.graph:
+            return FLAT_BATCH
+        return REMOTE_BATCH if self._remote else BATCH
 
     async def _query(self, index: Index, wanted: Sequence[Nearest]) -> list[list[Match]]:
         shape = await self._shape(index)
