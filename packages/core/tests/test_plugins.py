@@ -68,7 +68,9 @@ def test_an_unknown_scheme_names_the_known_ones(announce):
 
 def test_two_adapters_for_one_scheme_are_both_named(announce):
     announce(one=Plugin("duckdb"), two=Plugin("duckdb"))
-    with pytest.raises(ConfigurationError, match="several storage adapters take 'duckdb' URLs: one, two"):
+    with pytest.raises(
+        ConfigurationError, match="several storage adapters take 'duckdb' URLs: one, two"
+    ):
         open_storage("duckdb:x.db")
 
 
