@@ -131,7 +131,7 @@ def node() -> str:
     spec.loader.exec_module(original)
     try:
         return str(original.install())
-    except original.Unavailable as error:
+    except original.UnavailableOriginalError as error:
         raise NotRunError(str(error)) from error
 
 

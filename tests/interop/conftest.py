@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from mastra_libsql import LibSQLStore
+from mastra_libsql import LibSQLStore, LibSQLVector
 
 from .original import Original, OriginalStore, UnavailableOriginalError, install
 
@@ -76,4 +76,25 @@ async def theirs(original: Original, path: Path) -> AsyncIterator[OriginalStore]
 async def ours(path: Path) -> AsyncIterator[LibSQLStore]:
     """Our store on the file."""
     async with LibSQLStore(id="ours", url=f"file:{path}") as store:
+        yield store
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Path:
+    """A file that neither side has set up."""
+    return tmp_path / "empty.db"
+
+
+@pytest_asyncio.fixture
+async def alone(original: Original, empty: Path) -> AsyncIterator[OriginalStore]:
+    """The original's stores on the empty file."""
+    store = original.store(empty)
+    yield store
+    await store.close()
+
+
+@pytest_asyncio.fixture
+async def vectors(empty: Path) -> AsyncIterator[LibSQLVector]:
+    """Our vectors on the same file."""
+    async with LibSQLVector(id="ours", url=f"file:{empty}") as store:
         yield store

@@ -1,16 +1,17 @@
-// The original's libSQL store behind standard input and output: JSON lines, one request each.
+// The original's libSQL stores behind standard input and output: JSON lines, one request each.
 //
 // Request: {"id": 1, "url": "file:/x.db", "domain": "memory", "method": "getThreadById",
 //           "args": [{"threadId": "t"}]}
 // Answer:  {"id": 1, "result": …}  or  {"id": 1, "error": {"id", "message"}}
 //
-// A request without a domain goes to the store itself ("init", "close"). Requests run side by side,
+// A request without a domain goes to the store itself ("init", "close"); the domain "vector" is the
+// original's LibSQLVector on the same file. Requests run side by side,
 // so answers may come in another order. What JSON has no word for travels tagged: a Date, both
 // ways, as {"$date": ISO text}; bytes, outwards only, as {"$bytes": hexadecimal text}. Properties
 // that are undefined are left out.
 
 import { createInterface } from 'node:readline';
-import { LibSQLStore } from '@mastra/libsql';
+import { LibSQLStore, LibSQLVector } from '@mastra/libsql';
 
 // Standard output belongs to the answers.
 for (const level of ['debug', 'info', 'log', 'warn']) console[level] = console.error;
@@ -20,6 +21,21 @@ const stores = new Map();
 function storeAt(url) {
   if (!stores.has(url)) stores.set(url, new LibSQLStore({ id: 'original', url }));
   return stores.get(url);
+}
+
+const vectors = new Map();
+
+function vectorsAt(url) {
+  if (!vectors.has(url)) vectors.set(url, new LibSQLVector({ id: 'original', url }));
+  return vectors.get(url);
+}
+
+async function close(url) {
+  await vectors.get(url)?.close();
+  vectors.delete(url);
+  const store = stores.get(url);
+  stores.delete(url);
+  return store?.close();
 }
 
 function revive(_key, value) {
@@ -39,10 +55,10 @@ function tag(key, value) {
 }
 
 async function answer({ url, domain, method, args }) {
-  const store = storeAt(url);
-  if (domain) return (await store.getStore(domain))[method](...args);
-  if (method === 'close') stores.delete(url);
-  return store[method](...args);
+  if (domain === 'vector') return vectorsAt(url)[method](...args);
+  if (domain) return (await storeAt(url).getStore(domain))[method](...args);
+  if (method === 'close') return close(url);
+  return storeAt(url)[method](...args);
 }
 
 function send(message) {

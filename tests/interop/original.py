@@ -1,4 +1,4 @@
-"""The original's libSQL store as Python sees it: a Node process that answers JSON lines."""
+"""The original's libSQL stores as Python sees it: a Node process that answers JSON lines."""
 
 from __future__ import annotations
 
@@ -125,7 +125,10 @@ class Original:
 
 
 class OriginalStore:
-    """The original's store on one file: ``await store.memory.getThreadById(threadId="t")``."""
+    """The original's store on one file: ``await store.memory.getThreadById(threadId="t")``.
+
+    ``store.vector`` is the original's ``LibSQLVector`` on the same file.
+    """
 
     def __init__(self, original: Original, url: str) -> None:
         self._original = original
@@ -138,6 +141,7 @@ class OriginalStore:
             self.datasets,
             self.experiments,
         ) = (OriginalDomain(original, url, domain) for domain in DOMAINS)
+        self.vector = OriginalDomain(original, url, "vector")
 
     async def init(self) -> None:
         """Create or migrate every table that the original knows."""

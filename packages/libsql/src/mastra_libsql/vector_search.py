@@ -1,0 +1,168 @@
+"""Searches of vectors as statements: by looking at every row, at those of an index, or along the graph."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from typing import Any, Final
+
+from mastra_core.errors import CorruptDataError
+from mastra_core.storage.codec import from_json
+from mastra_core.storage.sql import Statement
+from mastra_core.vector.schema import Match, Nearest
+from mastra_libsql.vector_filters import Params, narrowed, translated
+from mastra_libsql.vector_schema import DISTANCES, Shape
+
+# The graph looks at some hundred vectors: so few that looking at this many takes no longer.
+SMALL: Final = 10_000
+# So few rows of an index are looked at one by one.
+FEW: Final = 4_000
+# A step of a long scan: the engine holds the interpreter for some 10 ms.
+STEP: Final = 4_096
+# Of the graph's answers some are in the wrong order, or no longer there.
+SPARE: Final = 16
+
+
+class Search:
+    """One search of one index; every statement answers (of how many, rowid, distance, row …)."""
+
+    def __init__(self, shape: Shape, wanted: Nearest) -> None:
+        self.shape = shape
+        self.wanted = wanted
+        self.table = f'"{shape.index.name}"'
+        self.nowhere = shape.index.metric == "cosine" and not any(wanted.vector)
+        # As many as the graph's own list has; beyond, it finds only what it happened to pass.
+        self.reach = shape.search_l if wanted.where else wanted.top_k + wanted.top_k // 2 + SPARE
+
+    @property
+    def by_graph(self) -> bool:
+        """Whether the graph can answer: a vector of zeros is near to nothing."""
+        return self.shape.graph and not self.nowhere and self.reach <= self.shape.search_l
+
+    @property
+    def by_index(self) -> bool:
+        """Whether an index of metadata answers a part of the filter."""
+        where = self.wanted.where
+        return where is not None and narrowed(where, self.shape.indexed, Params()) is not None
+
+    def small(self, bound: int) -> Statement:
+        """The nearest of all rows, if the table has at most so many; in any case the number."""
+        params, distance = self._begin()
+        counted = f"SELECT count(*) n FROM (SELECT 1 FROM {self.table} LIMIT {params.add(bound + 1)})"
+        inner = (
+            f"SELECT rowid r, {distance} d FROM {self.table} WHERE (SELECT n FROM counted) <= "
+            f"{params.add(bound)} AND embedding IS NOT NULL{self._filtered(params)} "
+            f"ORDER BY d, vector_id LIMIT {params.add(self.wanted.top_k)}"
+        )
+        return self._statement(f"counted AS MATERIALIZED ({counted})", "counted", inner, params)
+
+    def few(self, bound: int) -> Statement:
+        """The nearest of the rows that an index leads to, if at most so many match."""
+        params, distance = self._begin()
+        where = f"embedding IS NOT NULL{self._filtered(params, narrow=True)}"
+        limit = params.add(bound + 1)
+        matching = (
+            f"SELECT rowid r, vector_id v, {distance} d FROM {self.table} WHERE {where} LIMIT {limit}"
+        )
+        inner = (
+            f"SELECT r, d FROM matching WHERE (SELECT n FROM counted) <= {params.add(bound)} "
+            f"ORDER BY d, v LIMIT {params.add(self.wanted.top_k)}"
+        )
+        tables = (
+            f"matching AS MATERIALIZED ({matching}), "
+            "counted AS MATERIALIZED (SELECT count(*) n FROM matching)"
+        )
+        return self._statement(tables, "counted", inner, params)
+
+    def graph(self) -> Statement:
+        """The nearest along the graph, and what it may have lost; the number says how far it saw."""
+        params, distance = self._begin()
+        index = params.add(f"{self.shape.index.name}_vector_idx")
+        near = f"SELECT id i FROM vector_top_k({index}, ?1, {params.add(self.reach)})"
+        if "aside" in self.shape.columns:
+            near += f" UNION SELECT rowid FROM {self.table} WHERE aside IS NOT NULL"
+        seen = (
+            f"SELECT t.rowid r, t.vector_id v, {distance} d, t.metadata FROM ({near}) "
+            f"CROSS JOIN {self.table} t ON t.rowid = i WHERE t.embedding IS NOT NULL"
+        )
+        where = self._filtered(params)
+        inner = (
+            f"SELECT r, d FROM seen WHERE 1{where} ORDER BY d, v "
+            f"LIMIT {params.add(self.wanted.top_k)}"
+        )
+        tables = f"seen AS MATERIALIZED ({seen})"
+        return self._statement(tables, "(SELECT max(d) n FROM seen)", inner, params)
+
+    def step(self, after: int | None, size: int) -> Statement:
+        """The nearest of the next rows behind a rowid; the number is the last rowid looked at."""
+        params, distance = self._begin()
+        start = "" if after is None else f" WHERE rowid > CAST({params.add(str(after))} AS INTEGER)"
+        part = f"SELECT rowid r FROM {self.table}{start} ORDER BY rowid LIMIT {params.add(size)}"
+        bounds = f"SELECT max(r) n, min(r) low FROM ({part})"
+        inner = (
+            f"SELECT rowid r, {distance} d FROM {self.table} WHERE rowid BETWEEN "
+            "(SELECT low FROM bounds) AND (SELECT n FROM bounds) AND embedding IS NOT NULL"
+            f"{self._filtered(params)} ORDER BY d, vector_id LIMIT {params.add(self.wanted.top_k)}"
+        )
+        return self._statement(f"bounds AS MATERIALIZED ({bounds})", "bounds", inner, params)
+
+    def enough(self, rows: Sequence[Any]) -> bool:
+        """Whether the graph's answer is whole: as many as wanted, or it saw all that score enough."""
+        found = [row for row in rows if row[1] is not None]
+        if len(found) >= self.wanted.top_k:
+            return True
+        least, farthest = self.wanted.min_score, rows[0][0]
+        return least is not None and farthest is not None and self._score(farthest) < least
+
+    def matches(self, rows: Sequence[Any]) -> list[Match]:
+        """What the rows of an answer hold."""
+        return [self._match(row) for row in rows if row[1] is not None]
+
+    def _begin(self) -> tuple[Params, str]:
+        distance = f"{DISTANCES[self.shape.index.metric]}(embedding, ?1)"
+        # Between a vector of zeros and any other there is no angle: their score is 0.
+        params = Params(self.wanted.vector.tobytes())
+        return params, f"COALESCE({distance}, 1.0)"
+
+    def _filtered(self, params: Params, *, narrow: bool = False) -> str:
+        where = self.wanted.where
+        if where is None:
+            return ""
+        wider = narrowed(where, self.shape.indexed, params) if narrow else None
+        return f"{'' if wider is None else f' AND {wider}'} AND {translated(where, params)}"
+
+    def _statement(self, tables: str, counted: str, inner: str, params: Params) -> Statement:
+        """The number, and beside it the rows that the inner select leads to; at least one row."""
+        vector = "t.embedding" if self.wanted.include_vector else "NULL"
+        document = "t.document" if "document" in self.shape.columns else "NULL"
+        metadata = "CASE typeof(t.metadata) WHEN 'blob' THEN json(t.metadata) ELSE t.metadata END"
+        return Statement(
+            f"WITH {tables}, nearest AS MATERIALIZED ({inner}) "
+            f"SELECT c.n, t.rowid, f.d, t.vector_id, {metadata}, {vector}, {document} "
+            f"FROM {counted} c LEFT JOIN nearest f ON 1 LEFT JOIN {self.table} t ON t.rowid = f.r",
+            params.values,
+        )
+
+    def _match(self, row: Sequence[Any]) -> Match:
+        _, _, distance, name, metadata, embedding, document = row
+        return Match(
+            id=name,
+            score=self._score(distance),
+            metadata=_object(metadata),
+            vector=None if embedding is None else array("f", bytes(embedding)).tolist(),
+            document=document,
+        )
+
+    def _score(self, distance: float) -> float:
+        if self.shape.index.metric == "euclidean":
+            return 1 / (1 + distance)
+        return max(-1.0, min(1.0, 1.0 - distance))
+
+
+def _object(text: Any) -> dict[str, Any]:
+    """The metadata of a row, of which those that are no object have none."""
+    try:
+        value = from_json(text) if isinstance(text, str) else {}
+    except CorruptDataError:
+        return {}
+    return value if isinstance(value, dict) else {}
