@@ -36,7 +36,7 @@ def test_questions_in_other_words_find_their_answers_again_and_again(tmp_path):
         before, found, after = rows[1:4]
         assert re.match(r"  > 0\.\d\d   recall-books     2026-03-08 09:10  user ", found)
         assert found.endswith("I lent my copy of Middlemarch to Hannah.")
-        assert before.startswith(" " * 12)
+        assert before.startswith(" " * 11 + "recall-books ")
         assert after.endswith("She reads quickly, you said.")
         assert {len(row) <= 110 for row in rows} == {True}
 

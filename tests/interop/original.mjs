@@ -5,13 +5,14 @@
 // Answer:  {"id": 1, "result": …}  or  {"id": 1, "error": {"id", "message"}}
 //
 // A request without a domain goes to the store itself ("init", "close"); the domain "vector" is the
-// original's LibSQLVector on the same file. Requests run side by side,
-// so answers may come in another order. What JSON has no word for travels tagged: a Date, both
-// ways, as {"$date": ISO text}; bytes, outwards only, as {"$bytes": hexadecimal text}. Properties
-// that are undefined are left out.
+// original's LibSQLVector on the same file, "recall" its Memory over both, which embeds texts by their
+// letters. Requests run side by side, so answers may come in another order. What JSON has no word for
+// travels tagged: a Date, both ways, as {"$date": ISO text}; bytes, outwards only, as {"$bytes":
+// hexadecimal text}. Properties that are undefined are left out.
 
 import { createInterface } from 'node:readline';
 import { LibSQLStore, LibSQLVector } from '@mastra/libsql';
+import { Memory } from '@mastra/memory';
 
 // Standard output belongs to the answers.
 for (const level of ['debug', 'info', 'log', 'warn']) console[level] = console.error;
@@ -30,7 +31,34 @@ function vectorsAt(url) {
   return vectors.get(url);
 }
 
+const LETTERS = [...'abcdefghijklmnopqrstuvwxyz'];
+
+const embedder = {
+  specificationVersion: 'v2',
+  provider: 'interop',
+  modelId: 'letters',
+  maxEmbeddingsPerCall: 100,
+  supportsParallelCalls: true,
+  async doEmbed({ values }) {
+    const counted = text => LETTERS.map(letter => text.toLowerCase().split(letter).length - 1);
+    return { embeddings: values.map(counted) };
+  },
+};
+
+const memories = new Map();
+
+function memoryAt(url) {
+  if (!memories.has(url)) {
+    const semanticRecall = { topK: 1, messageRange: 1, scope: 'resource' };
+    const options = { lastMessages: false, semanticRecall };
+    const stores = { storage: storeAt(url), vector: vectorsAt(url) };
+    memories.set(url, new Memory({ ...stores, embedder, options }));
+  }
+  return memories.get(url);
+}
+
 async function close(url) {
+  memories.delete(url);
   await vectors.get(url)?.close();
   vectors.delete(url);
   const store = stores.get(url);
@@ -56,6 +84,7 @@ function tag(key, value) {
 
 async function answer({ url, domain, method, args }) {
   if (domain === 'vector') return vectorsAt(url)[method](...args);
+  if (domain === 'recall') return memoryAt(url)[method](...args);
   if (domain) return (await storeAt(url).getStore(domain))[method](...args);
   if (method === 'close') return close(url);
   return storeAt(url)[method](...args);

@@ -127,7 +127,8 @@ class Original:
 class OriginalStore:
     """The original's store on one file: ``await store.memory.getThreadById(threadId="t")``.
 
-    ``store.vector`` is the original's ``LibSQLVector`` on the same file.
+    ``store.vector`` is the original's ``LibSQLVector`` on the same file, ``store.recall`` its
+    ``Memory`` over both.
     """
 
     def __init__(self, original: Original, url: str) -> None:
@@ -142,6 +143,7 @@ class OriginalStore:
             self.experiments,
         ) = (OriginalDomain(original, url, domain) for domain in DOMAINS)
         self.vector = OriginalDomain(original, url, "vector")
+        self.recall = OriginalDomain(original, url, "recall")
 
     async def init(self) -> None:
         """Create or migrate every table that the original knows."""

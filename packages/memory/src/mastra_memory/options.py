@@ -10,7 +10,7 @@ import msgspec
 from mastra_core.errors import ConfigurationError, InvalidArgumentError
 from mastra_core.records import JsonObject
 from mastra_core.storage.paging import options
-from mastra_core.vector.base import TOP_K
+from mastra_core.vector.checks import TOP_K
 from mastra_memory.titles import TitleOptions
 from mastra_memory.working_memory import WorkingMemoryOptions
 
