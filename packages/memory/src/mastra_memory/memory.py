@@ -181,11 +181,12 @@ class Memory(IndexedConversations):
 
         With ``title=""`` the thread is given one again after its next turn, where titles are made.
         """
-        if title == "":
-            self._forget_title(thread_id)
-        return await super().update_thread(
+        thread = await super().update_thread(
             thread_id, title=title, metadata=metadata, resource_id=resource_id
         )
+        if title == "":
+            self._forget_title(thread_id)
+        return thread
 
     async def delete_thread(self, thread_id: str, *, resource_id: str | None = None) -> None:
         """Delete the thread and its messages, their vectors first; an unknown one is no error."""
