@@ -65,7 +65,12 @@ async def test_true_is_not_one(both):
 
 async def test_a_score_that_is_just_enough_is_enough(vectors, alone):
     await vectors.upsert("docs", ids=["e"], vectors=[EAST])
-    query = {"indexName": "docs", "queryVector": EAST, "topK": 9, "filter": {"kind": {"$exists": False}}}
+    query = {
+        "indexName": "docs",
+        "queryVector": EAST,
+        "topK": 9,
+        "filter": {"kind": {"$exists": False}},
+    }
     (exact,) = await alone.vector.query(**query)
     assert await alone.vector.query(**query, minScore=exact["score"]) == []
     found = await vectors.query("docs", query_vector=EAST, min_score=exact["score"])
@@ -87,7 +92,9 @@ async def test_of_equal_vectors_all_are_found_after_one_was_deleted(original, ve
     others = [[float(x), float(y)] for x in range(-9, 10) for y in range(-9, 10) if x or y]
     twins = [f"twin{number}" for number in range(5)]
     names = [f"other{number}" for number in range(len(others))]
-    await apart.vector.upsert(indexName="docs", ids=names + twins, vectors=others + [[99.0, 1.0]] * 5)
+    await apart.vector.upsert(
+        indexName="docs", ids=names + twins, vectors=others + [[99.0, 1.0]] * 5
+    )
     await vectors.upsert("docs", ids=names + twins, vectors=others + [[99.0, 1.0]] * 5)
     await apart.vector.deleteVector(indexName="docs", id="twin0")
     await vectors.delete_vector("docs", id="twin0")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -13,7 +11,7 @@ from mastra_core.records import Thread
 from mastra_core.storage.sql import Statement
 from mastra_libsql import LibSQLStore, LibSQLVector
 
-from .original import Original, OriginalStore
+from .original import OriginalStore
 
 pytestmark = pytest.mark.asyncio
 
@@ -118,7 +116,9 @@ async def test_the_table_and_the_graph_are_as_the_original_makes_them(original, 
                 await vectors.describe_index("docs")
             else:
                 await vectors.create_index("docs", dimension=3)
-            names = "('docs', 'docs_vector_idx', 'docs_vector_idx_shadow', 'libsql_vector_meta_shadow')"
+            names = (
+                "('docs', 'docs_vector_idx', 'docs_vector_idx_shadow', 'libsql_vector_meta_shadow')"
+            )
             rows = await vectors.backend.fetch(
                 Statement(f"SELECT name, sql FROM sqlite_master WHERE name IN {names}")
             )
@@ -132,14 +132,20 @@ async def test_the_table_and_the_graph_are_as_the_original_makes_them(original, 
 
 async def test_what_the_original_changes_we_find_changed(by_either, vectors, alone):
     await alone.vector.upsert(
-        indexName="docs", ids=["v01", "new"], vectors=[vector(500), vector(501)], metadata=[{"x": 1}, {}]
+        indexName="docs",
+        ids=["v01", "new"],
+        vectors=[vector(500), vector(501)],
+        metadata=[{"x": 1}, {}],
     )
     await alone.vector.updateVector(indexName="docs", id="v02", update={"metadata": {"y": [2]}})
     await alone.vector.updateVector(indexName="docs", id="v03", update={"vector": vector(503)})
     await alone.vector.deleteVector(indexName="docs", id="v04")
     await alone.vector.deleteVectors(indexName="docs", filter={"n": {"$gte": 30}})
 
-    found = {m.id: m for m in await vectors.query("docs", query_vector=vector(0), top_k=100, include_vector=True)}
+    found = {
+        m.id: m
+        for m in await vectors.query("docs", query_vector=vector(0), top_k=100, include_vector=True)
+    }
     assert set(found) == {*IDS[:30], "new"} - {"v04"}
     assert (found["v01"].vector, found["v01"].metadata) == (vector(500), {"x": 1})
     assert (found["v02"].vector, found["v02"].metadata) == (VECTORS[2], {"y": [2]})
@@ -163,8 +169,7 @@ async def test_what_we_change_the_original_finds_changed(by_either, vectors, alo
 
     # The original asks the graph for what it then finds: a wide filter makes it look at all.
     found = {
-        match["id"]: match
-        for match in await answers(alone, 0, {"never": {"$exists": False}}, 100)
+        match["id"]: match for match in await answers(alone, 0, {"never": {"$exists": False}}, 100)
     }
     assert set(found) == {*IDS[:30], "new"} - {"v04"}
     assert (found["v01"]["vector"], found["v01"]["metadata"]) == (vector(500), {"x": 1})
@@ -173,7 +178,9 @@ async def test_what_we_change_the_original_finds_changed(by_either, vectors, alo
     assert (found["v05"]["vector"], found["v05"]["metadata"]) == (vector(505), {"z": None})
     assert found["new"]["metadata"] == {}
     assert (await alone.vector.describeIndex(indexName="docs"))["count"] == 30
-    assert [m.document for m in await vectors.query("docs", query_vector=vector(500), top_k=1)] == ["a text"]
+    assert [m.document for m in await vectors.query("docs", query_vector=vector(500), top_k=1)] == [
+        "a text"
+    ]
 
 
 async def test_the_original_writes_on_after_we_added_what_is_ours(by_either, vectors, alone):
@@ -210,7 +217,10 @@ async def test_an_index_of_metadata_serves_the_filters_of_both(vectors, alone):
     await vectors.upsert("docs", ids=IDS, vectors=VECTORS, metadata=METADATA)
     plans = await vectors.backend.fetch(
         # What the original sends for {"topic": "tea"}.
-        Statement("EXPLAIN QUERY PLAN SELECT 1 FROM docs WHERE json_extract(metadata, '$.\"topic\"') = ?", ["tea"])
+        Statement(
+            "EXPLAIN QUERY PLAN SELECT 1 FROM docs WHERE json_extract(metadata, '$.\"topic\"') = ?",
+            ["tea"],
+        )
     )
     assert any("docs_metadata_0_idx" in str(plan) for plan in plans)
     mine = await ours_as_theirs(vectors, 100, {"topic": "tea"}, 50)

@@ -34,21 +34,12 @@ class Search:
         # As many as the graph's own list has; beyond, it finds only what it happened to pass.
         self.reach = shape.search_l if wanted.where else wanted.top_k + wanted.top_k // 2 + SPARE
 
-    @property
-    def by_graph(self) -> bool:
-        """Whether the graph can answer: a vector of zeros is near to nothing."""
-        return self.shape.graph and not self.nowhere and self.reach <= self.shape.search_l
-
-    @property
-    def by_index(self) -> bool:
-        """Whether an index of metadata answers a part of the filter."""
-        where = self.wanted.where
-        return where is not None and narrowed(where, self.shape.indexed, Params()) is not None
-
     def small(self, bound: int) -> Statement:
         """The nearest of all rows, if the table has at most so many; in any case the number."""
         params, distance = self._begin()
-        counted = f"SELECT count(*) n FROM (SELECT 1 FROM {self.table} LIMIT {params.add(bound + 1)})"
+        counted = (
+            f"SELECT count(*) n FROM (SELECT 1 FROM {self.table} LIMIT {params.add(bound + 1)})"
+        )
         inner = (
             f"SELECT rowid r, {distance} d FROM {self.table} WHERE (SELECT n FROM counted) <= "
             f"{params.add(bound)} AND embedding IS NOT NULL{self._filtered(params)} "
@@ -56,16 +47,18 @@ class Search:
         )
         return self._statement(f"counted AS MATERIALIZED ({counted})", "counted", inner, params)
 
-    def few(self, bound: int) -> Statement:
-        """The nearest of the rows that an index leads to, if at most so many match."""
+    def few(self) -> Statement | None:
+        """The nearest of the rows that an index of metadata leads to, if few match the filter."""
         params, distance = self._begin()
-        where = f"embedding IS NOT NULL{self._filtered(params, narrow=True)}"
-        limit = params.add(bound + 1)
-        matching = (
-            f"SELECT rowid r, vector_id v, {distance} d FROM {self.table} WHERE {where} LIMIT {limit}"
-        )
+        where = self.wanted.where
+        wider = None if where is None else narrowed(where, self.shape.indexed, params)
+        if wider is None:
+            return None
+        matched = f"embedding IS NOT NULL AND {wider}{self._filtered(params)}"
+        limit = params.add(FEW + 1)
+        matching = f"SELECT rowid r, vector_id v, {distance} d FROM {self.table} WHERE {matched} LIMIT {limit}"
         inner = (
-            f"SELECT r, d FROM matching WHERE (SELECT n FROM counted) <= {params.add(bound)} "
+            f"SELECT r, d FROM matching WHERE (SELECT n FROM counted) <= {params.add(FEW)} "
             f"ORDER BY d, v LIMIT {params.add(self.wanted.top_k)}"
         )
         tables = (
@@ -74,8 +67,13 @@ class Search:
         )
         return self._statement(tables, "counted", inner, params)
 
-    def graph(self) -> Statement:
-        """The nearest along the graph, and what it may have lost; the number says how far it saw."""
+    def graph(self) -> Statement | None:
+        """The nearest along the graph, and what it may have lost; the number says how far it saw.
+
+        A vector of zeros is near to nothing.
+        """
+        if not self.shape.graph or self.nowhere or self.reach > self.shape.search_l:
+            return None
         params, distance = self._begin()
         index = params.add(f"{self.shape.index.name}_vector_idx")
         near = f"SELECT id i FROM vector_top_k({index}, ?1, {params.add(self.reach)})"
@@ -106,6 +104,10 @@ class Search:
         )
         return self._statement(f"bounds AS MATERIALIZED ({bounds})", "bounds", inner, params)
 
+    def counted(self, rows: Sequence[Any]) -> bool:
+        """Whether few matched, so that all of them were looked at."""
+        return bool(rows[0][0] <= FEW)
+
     def enough(self, rows: Sequence[Any]) -> bool:
         """Whether the graph's answer is whole: as many as wanted, or it saw all that score enough."""
         found = [row for row in rows if row[1] is not None]
@@ -124,12 +126,9 @@ class Search:
         params = Params(self.wanted.vector.tobytes())
         return params, f"COALESCE({distance}, 1.0)"
 
-    def _filtered(self, params: Params, *, narrow: bool = False) -> str:
+    def _filtered(self, params: Params) -> str:
         where = self.wanted.where
-        if where is None:
-            return ""
-        wider = narrowed(where, self.shape.indexed, params) if narrow else None
-        return f"{'' if wider is None else f' AND {wider}'} AND {translated(where, params)}"
+        return "" if where is None else f" AND {translated(where, params)}"
 
     def _statement(self, tables: str, counted: str, inner: str, params: Params) -> Statement:
         """The number, and beside it the rows that the inner select leads to; at least one row."""
