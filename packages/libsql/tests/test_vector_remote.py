@@ -107,7 +107,12 @@ async def test_the_answers_are_those_of_the_reference(store: LibSQLVector, name:
     # As many as there are, so that the graph is left for a look at all.
     for where in FILTERS:
         questions = [vector(n) for n in (1000, 1001)]
-        query = {"query_vectors": questions, "top_k": COUNT, "filter": where, "include_vector": True}
+        query = {
+            "query_vectors": questions,
+            "top_k": COUNT,
+            "filter": where,
+            "include_vector": True,
+        }
         expected = await reference.query_many(name, **query)
         found = await store.query_many(name, **query)
         for mine, theirs in zip(found, expected, strict=True):

@@ -19,7 +19,6 @@ from mastra_core.vector.schema import Index, Metric
 from mastra_libsql.vector_filters import extracted, plain
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
-DISTANCES: Final = {"cosine": "vector_distance_cos", "euclidean": "vector_distance_l2"}
 SEARCH_L: Final = 200
 _PATH: Final = re.compile(r"json_extract\(metadata, '\$((?:\.\"[^\"]+\")+)'\)")
 

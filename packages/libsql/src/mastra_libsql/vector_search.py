@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from array import array
 from collections.abc import Sequence
 from typing import Any, Final
@@ -9,9 +10,9 @@ from typing import Any, Final
 from mastra_core.errors import CorruptDataError
 from mastra_core.storage.codec import from_json
 from mastra_core.storage.sql import Statement
-from mastra_core.vector.schema import Match, Nearest
+from mastra_core.vector.schema import Match, Metric, Nearest
 from mastra_libsql.vector_filters import Params, narrowed, translated
-from mastra_libsql.vector_schema import DISTANCES, Shape
+from mastra_libsql.vector_schema import Shape
 
 # The graph looks at some hundred vectors: so few that looking at this many takes no longer.
 SMALL: Final = 10_000
@@ -19,6 +20,14 @@ SMALL: Final = 10_000
 FEW: Final = 4_000
 # A step of a long scan: the engine holds the interpreter for some 10 ms.
 STEP: Final = 4_096
+# The distance of a row. Between a vector of zeros and any other there is no angle (NULL): their
+# score is 0. What 32 bits cannot say of very short and very long ones is infinite, which JSON cannot.
+BOUNDED: Final = {
+    "cosine": "COALESCE(max(-3.0, min(3.0, vector_distance_cos(embedding, ?1))), 1.0)",
+    "euclidean": "min(1e308, vector_distance_l2(embedding, ?1))",
+}
+# Between these lengths the engine computes cosines well.
+SHORT, LONG = 1e-6, 1e6
 # Of the graph's answers some are in the wrong order, or no longer there.
 SPARE: Final = 16
 
@@ -30,6 +39,7 @@ class Search:
         self.shape = shape
         self.wanted = wanted
         self.table = f'"{shape.index.name}"'
+        self.vector = _scaled(wanted.vector, shape.index.metric).tobytes()
         self.nowhere = shape.index.metric == "cosine" and not any(wanted.vector)
         # As many as the graph's own list has; beyond, it finds only what it happened to pass.
         self.reach = shape.search_l if wanted.where else wanted.top_k + wanted.top_k // 2 + SPARE
@@ -121,10 +131,8 @@ class Search:
         return [self._match(row) for row in rows if row[1] is not None]
 
     def _begin(self) -> tuple[Params, str]:
-        distance = f"{DISTANCES[self.shape.index.metric]}(embedding, ?1)"
-        # Between a vector of zeros and any other there is no angle: their score is 0.
-        params = Params(self.wanted.vector.tobytes())
-        return params, f"COALESCE({distance}, 1.0)"
+        """The parameters with the vector as the first, and the distance of a row from it."""
+        return Params(self.vector), BOUNDED[self.shape.index.metric]
 
     def _filtered(self, params: Params) -> str:
         where = self.wanted.where
@@ -156,6 +164,14 @@ class Search:
         if self.shape.index.metric == "euclidean":
             return 1 / (1 + distance)
         return max(-1.0, min(1.0, 1.0 - distance))
+
+
+def _scaled(vector: array[float], metric: Metric) -> array[float]:
+    """The vector, or where it is very short or long and only its direction counts, one of length 1."""
+    length = math.hypot(*vector) if metric == "cosine" else 1.0
+    if not length or SHORT < length < LONG:
+        return vector
+    return array("f", [number / length for number in vector])
 
 
 def _object(text: Any) -> dict[str, Any]:
