@@ -338,7 +338,43 @@ async def test_the_name_of_another_table_is_refused(
     assert await store.list_indexes() == ["docs"]
 
 
-@pytest.mark.parametrize("name", ["sqlite_docs", "SQLITE_docs", "libsql_docs"])
+@pytest.mark.parametrize(
+    "name", ["document", "aside", "embedding", "vector_id", "select", "F32_BLOB"]
+)
+async def test_an_index_may_be_called_as_a_column_is(store: LibSQLVector, name: str) -> None:
+    await store.create_index(name, dimension=2, metadata_indexes=["k"])
+    await store.upsert(name, ids=["a", "b"], vectors=[[1, 0]] * 2, documents=["x", "y"])
+    await store.delete_vector(name, id="a")
+    assert [m.document for m in await store.query(name, query_vector=[1, 0])] == ["y"]
+    assert await store.list_indexes() == [name]
+
+
+async def test_between_a_step_and_many_all_are_looked_at_in_steps(
+    store: LibSQLVector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mastra_libsql.vector.STEP", 20)
+    monkeypatch.setattr(LibSQLVector, "small", 100)
+    await store.create_index("docs", dimension=DIMENSION)
+    numbers = Numbers()
+    given = numbers.many(101)
+    names = await store.upsert("docs", vectors=given[:100])
+    sent: list[str] = []
+    fetch = store.backend.fetch
+
+    async def noted(statement: Statement) -> Any:
+        sent.append(statement.sql)
+        return await fetch(statement)
+
+    store.backend.fetch = noted  # type: ignore[method-assign]
+    for name, vector in zip(names, given, strict=False):
+        assert await found(store, vector, 1) == {name}
+    assert not any("vector_top_k" in sql for sql in sent)
+    await store.upsert("docs", vectors=given[100:])
+    await store.query("docs", query_vector=given[0], top_k=1)
+    assert "vector_top_k" in sent[-1]
+
+
+@pytest.mark.parametrize("name", ["sqlite_docs", "SQLITE_docs", "libsql_docs", "docs_vector_gone"])
 async def test_names_that_belong_to_the_engine_are_refused(store: LibSQLVector, name: str) -> None:
     with pytest.raises(InvalidArgumentError, match="cannot be the name"):
         await store.create_index(name, dimension=4)

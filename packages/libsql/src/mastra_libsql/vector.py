@@ -47,7 +47,9 @@ class LibSQLVector(MastraVector):
     name: ClassVar[str] = "libSQL"
     metrics: ClassVar[frozenset[str]] = frozenset({"cosine", "euclidean"})
     index_options: ClassVar[type[msgspec.Struct]] = LibSQLIndexOptions
-    index_names: ClassVar[str] = r"(?!(?i:sqlite_|libsql_))[A-Za-z_][A-Za-z0-9_]{0,62}"
+    index_names: ClassVar[str] = (
+        r"(?!(?i:sqlite_|libsql_|.*_vector_gone$))[A-Za-z_][A-Za-z0-9_]{0,62}"
+    )
     exact: ClassVar[bool] = False
     small: ClassVar[int] = SMALL
 
@@ -142,12 +144,17 @@ class LibSQLVector(MastraVector):
     async def _query(self, index: Index, wanted: Sequence[Nearest]) -> list[list[Match]]:
         shape = await self._shape(index)
         searches = [Search(shape, one) for one in wanted]
-        if index.name not in self._large:
-            answers = await self._ask([one.small(self.small) for one in searches])
-            if answers[0][0][0] <= self.small:
-                return [one.matches(rows) for one, rows in zip(searches, answers, strict=True)]
-            self._large.add(index.name)
         found: list[list[Match] | None] = [None] * len(searches)
+        if index.name not in self._large:
+            # A server is not in this process, so it may look at all that are few at once.
+            bound = self.small if self._remote else min(self.small, STEP)
+            answers = await self._ask([one.small(self.small, bound) for one in searches])
+            count = answers[0][0][0]
+            if count <= bound:
+                return [one.matches(rows) for one, rows in zip(searches, answers, strict=True)]
+            if count <= self.small:
+                return [await self._scanned(one) for one in searches]
+            self._large.add(index.name)
         await self._attempt(searches, found, Search.few, Search.counted)
         await self._attempt(searches, found, Search.graph, Search.enough)
         return [
@@ -165,7 +172,9 @@ class LibSQLVector(MastraVector):
         """Ask one way for what is not found yet, all in one round trip; keep the answers that are whole."""
         asked = [(i, ask(one)) for i, one in enumerate(searches) if found[i] is None]
         sent = [(i, statement) for i, statement in asked if statement is not None]
-        answers = await self._ask([statement for _, statement in sent]) if sent else []
+        if not sent:
+            return
+        answers = await self._ask([statement for _, statement in sent])
         for (i, _), rows in zip(sent, answers, strict=True):
             if whole(searches[i], rows):
                 found[i] = searches[i].matches(rows)
@@ -264,15 +273,14 @@ class LibSQLVector(MastraVector):
 
     async def _extend(self, shape: Shape) -> Shape:
         """Add what is ours to the table of an index; others may be doing the same."""
-        attempt = 0
-        while not shape.complete:
-            attempt += 1
+        for attempt in range(1, ATTEMPTS + 1):
+            if shape.complete:
+                return shape
             try:
                 await self._execute(additions(shape))
             except Exception:
                 if attempt == ATTEMPTS:
                     raise
-            await self._find_index(shape.index.name)
             shape = await self._shape(shape.index)
         return shape
 

@@ -77,7 +77,8 @@ def shape_of(name: str, entries: Sequence[Sequence[Any]]) -> Shape | None:
     told = graph if graph is not None else table
     search_l = re.search(r"search_l=(\d+)", graph or "")
     paths = [_PATH.search(sql) for (kind, _), sql in texts.items() if kind == "index"]
-    columns = {column for column in ("document", "aside") if re.search(rf"\b{column}\b", table)}
+    listed = table.partition("(")[2]
+    columns = {column for column in ("document", "aside") if re.search(rf"\b{column}\b", listed)}
     if ("trigger", f"{name}_vector_deleted") not in texts:
         columns.discard("aside")
     return Shape(
@@ -135,10 +136,12 @@ def additions(shape: Shape) -> list[str]:
         f"OR new.embedding = zeroblob({4 * shape.index.dimension})"
     )
     mark = f'UPDATE "{name}" SET aside = 1 WHERE rowid = new.rowid'
+    again = f"new.rowid = old.rowid OR {twin}"
     gone = f'INSERT OR IGNORE INTO "{name}_vector_gone" SELECT old.embedding WHERE old.embedding IS NOT NULL'
     changed = (
         f'AFTER UPDATE OF embedding ON "{name}" WHEN old.embedding IS NOT new.embedding '
-        f"BEGIN {gone}; {mark} AND (new.rowid = old.rowid OR {twin}); END"
+        f'BEGIN {gone}; UPDATE "{name}" SET aside = CASE WHEN {again} THEN 1 END '
+        "WHERE rowid = new.rowid; END"
     )
     trigger = f'CREATE TRIGGER IF NOT EXISTS "{name}_vector'
     return [

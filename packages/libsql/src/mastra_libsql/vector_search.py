@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from mastra_core.errors import CorruptDataError
 from mastra_core.storage.codec import from_json
@@ -44,12 +44,11 @@ class Search:
         # As many as the graph's own list has; beyond, it finds only what it happened to pass.
         self.reach = shape.search_l if wanted.where else wanted.top_k + wanted.top_k // 2 + SPARE
 
-    def small(self, bound: int) -> Statement:
-        """The nearest of all rows, if the table has at most so many; in any case the number."""
+    def small(self, most: int, bound: int) -> Statement:
+        """How many rows there are, up to one more than ``most``; if at most ``bound``, the nearest."""
         params, distance = self._begin()
-        counted = (
-            f"SELECT count(*) n FROM (SELECT 1 FROM {self.table} LIMIT {params.add(bound + 1)})"
-        )
+        limit = params.add(most + 1)
+        counted = f"SELECT count(*) n FROM (SELECT 1 FROM {self.table} LIMIT {limit})"
         inner = (
             f"SELECT rowid r, {distance} d FROM {self.table} WHERE (SELECT n FROM counted) <= "
             f"{params.add(bound)} AND embedding IS NOT NULL{self._filtered(params)} "
@@ -177,7 +176,7 @@ def _scaled(vector: array[float], metric: Metric) -> array[float]:
 def _object(text: Any) -> dict[str, Any]:
     """The metadata of a row, of which those that are no object have none."""
     try:
-        value = from_json(text) if isinstance(text, str) else {}
+        value: object = from_json(text) if isinstance(text, str) else None
     except CorruptDataError:
         return {}
-    return value if isinstance(value, dict) else {}
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
