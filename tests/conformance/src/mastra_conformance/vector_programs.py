@@ -83,7 +83,10 @@ def filters(operators: frozenset[str]) -> st.SearchStrategy[dict[str, Any]]:
         condition = st.one_of(condition, condition, negated)
     if "$eq" in operators:
         condition = st.one_of(scalars, st.none(), condition, condition)
-    keys = st.dictionaries(st.sampled_from(PATHS), condition, min_size=1, max_size=2)
+    paths: st.SearchStrategy[str] = st.sampled_from(PATHS)
+    keys: st.SearchStrategy[dict[str, Any]] = st.dictionaries(
+        paths, condition, min_size=1, max_size=2
+    )
 
     def joined(inner: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[dict[str, Any]]:
         branches = st.lists(inner, max_size=3)
@@ -93,7 +96,7 @@ def filters(operators: frozenset[str]) -> st.SearchStrategy[dict[str, Any]]:
         }
         logical = {name: operand for name, operand in every.items() if name in operators}
         nested = st.fixed_dictionaries({}, optional=logical)
-        return st.builds(lambda a, b: {**a, **b}, nested, st.one_of(st.just({}), keys))
+        return st.builds(_merged, nested, st.one_of(st.just({}), keys))
 
     return st.recursive(keys, joined, max_leaves=5)
 
@@ -116,10 +119,18 @@ def vector_programs(operators: frozenset[str]) -> st.SearchStrategy[list[Call]]:
     )
     first = st.lists(items, min_size=2, max_size=8)
     return st.builds(
-        lambda begun, more: [("store", {"items": begun, "stale": None}), *more],
+        _begun,
         first,
         st.lists(calls, min_size=1, max_size=8),
     )
+
+
+def _merged(a: dict[str, Any], b: dict[str, Any]) -> dict[str, Any]:
+    return {**a, **b}
+
+
+def _begun(items: list[dict[str, Any]], more: list[Call]) -> list[Call]:
+    return [("store", {"items": items, "stale": None}), *more]
 
 
 def _call(name: str, /, **arguments: st.SearchStrategy[Any]) -> st.SearchStrategy[Call]:
