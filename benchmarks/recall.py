@@ -17,7 +17,7 @@ import tempfile
 from array import array
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import libsql
 import msgspec
@@ -25,9 +25,6 @@ from report import figure, quartiles
 from run import INTEROP, NotRunError, node
 
 from mastra_libsql import LibSQLVector
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 HERE = Path(__file__).parent
 INDEX = "memory_messages"
@@ -75,9 +72,7 @@ class Vectors:
 
     def take(self, count: int) -> list[array[float]]:
         gauss, choice = self._random.gauss, self._random.choice
-        return [
-            array("f", [x + gauss(0, 0.7) for x in choice(self._topics)]) for _ in range(count)
-        ]
+        return [array("f", [x + gauss(0, 0.7) for x in choice(self._topics)]) for _ in range(count)]
 
 
 def metadata(number: int) -> dict[str, Any]:
@@ -109,8 +104,7 @@ async def build(path: Path, count: int) -> None:
             if start % 10_000 == 9_000:
                 rate = (start + 1000) / spent
                 print(f"{start + 1000:,} stored, {rate:.0f} a second on average", flush=True)
-    size = path.stat().st_size
-    print(f"{count:,} vectors in {spent:.0f} s, {size / 1e9:.2f} GB", flush=True)
+    print(f"{count:,} vectors in {spent:.0f} s", flush=True)
 
 
 class Bare:
@@ -204,7 +198,7 @@ async def nearest(ours: Ours, cell: Cell, vectors: list[array[float]]) -> list[l
     return found
 
 
-async def measure(path: Path, rounds: int) -> Iterator[str]:
+async def measure(path: Path, rounds: int) -> list[str]:
     """The lines of the table."""
     ours = Ours(path)
     systems: dict[str, Any] = {"bare": Bare(path), "ours": ours}
@@ -234,7 +228,7 @@ async def measure(path: Path, rounds: int) -> Iterator[str]:
         print(lines[-1], flush=True)
     for system in systems.values():
         await system.close()
-    return iter(lines)
+    return lines
 
 
 def row(cell: Cell, times: dict[str, list[float]], right: dict[str, int], asked: int) -> str:
@@ -244,8 +238,10 @@ def row(cell: Cell, times: dict[str, list[float]], right: dict[str, int], asked:
         cells.append(f"{figure(statistics.median(ms))} ({figure(low)} to {figure(high)})")
     pairs = zip(times["ours"], times["bare"], strict=True)
     cells.append(f"{statistics.median(a / b for a, b in pairs):.2f}")
-    for name in ("ours", "original"):
-        cells.append(f"{100 * right[name] / asked:.0f} %" if name in right else "-")
+    cells += [
+        f"{100 * right[name] / asked:.0f} %" if name in right else "-"
+        for name in ("ours", "original")
+    ]
     return f"| {cell.title} | {' | '.join(cells)} |"
 
 
@@ -260,6 +256,7 @@ def main() -> None:
         path = options.keep or Path(temporary) / "recall.db"
         if not path.exists():
             asyncio.run(build(path, options.vectors))
+        print(f"{path.stat().st_size / 1e9:.2f} GB")
         print("\n".join(asyncio.run(measure(path, options.rounds))))
 
 

@@ -30,7 +30,7 @@ def test_questions_in_other_words_find_their_answers_again_and_again(tmp_path):
         assert (run.returncode, run.stderr) == (0, "")
         assert "200 messages of user_123 in 8 threads" in run.stdout
         assert run.stdout.endswith("6 of 6 questions found their answer first.\n")
-        question, _, rest = run.stdout.partition("Who has borrowed Middlemarch?\n\n")
+        _, _, rest = run.stdout.partition("Who has borrowed Middlemarch?\n\n")
         rows = rest.splitlines()
         assert rows[0].split() == ["score", "thread", "when", "role", "text"]
         before, found, after = rows[1:4]

@@ -197,7 +197,9 @@ async def test_a_search_of_all_takes_steps_and_lets_other_tasks_run(
     monkeypatch.setattr("mastra_libsql.vector.STEP", 50)
     numbers = Numbers()
     names = [f"{n:03}" for n in range(330)]
-    await graph.upsert("docs", ids=names, vectors=numbers.many(330), metadata=[{"n": n} for n in range(330)])
+    await graph.upsert(
+        "docs", ids=names, vectors=numbers.many(330), metadata=[{"n": n} for n in range(330)]
+    )
     (vector,) = numbers.many(1)
     async with Ticker() as ticker:
         matches = await graph.query("docs", query_vector=vector, top_k=300)
@@ -215,7 +217,9 @@ async def test_storing_many_does_not_stall_the_loop(store: LibSQLVector) -> None
     assert (await store.describe_index("docs")).count == 500
 
 
-async def test_an_index_of_metadata_answers_filters_on_text_and_on_binary_json(graph: ByGraph) -> None:
+async def test_an_index_of_metadata_answers_filters_on_text_and_on_binary_json(
+    graph: ByGraph,
+) -> None:
     options = {"max_neighbors": 8}
     await graph.delete_index("docs")
     await graph.create_index(
@@ -228,6 +232,14 @@ async def test_an_index_of_metadata_answers_filters_on_text_and_on_binary_json(g
     await graph.upsert("docs", ids=names, vectors=numbers.many(200), metadata=metadata)
     await run(graph, "UPDATE docs SET metadata = jsonb(metadata) WHERE rowid % 2")
     (vector,) = numbers.many(1)
+    sent: list[Statement] = []
+    fetch = graph.backend.fetch
+
+    async def noted(statement: Statement) -> Any:
+        sent.append(statement)
+        return await fetch(statement)
+
+    graph.backend.fetch = noted  # type: ignore[method-assign]
     for where, expected in (
         ({"user": "u4"}, {"003", *names[4::20]}),
         ({"user": {"$in": ["u4", "u5"]}}, {"003", *names[4::20], *names[5::20]}),
@@ -235,16 +247,8 @@ async def test_an_index_of_metadata_answers_filters_on_text_and_on_binary_json(g
         ({"deep.n": 7.0}, {"007"}),
         ({"user": "u4", "deep.n": {"$gt": 100}}, set(names[104::20])),
     ):
-        sent: list[Statement] = []
-        fetch = graph.backend.fetch
-
-        async def noted(statement: Statement) -> Any:
-            sent.append(statement)
-            return await fetch(statement)
-
-        graph.backend.fetch = noted  # type: ignore[method-assign]
+        sent.clear()
         assert await found(graph, vector, 50, filter=where) == expected
-        graph.backend.fetch = fetch  # type: ignore[method-assign]
         asked = sent[-1]
         plan = await rows(graph, f"EXPLAIN QUERY PLAN {asked.sql}", *asked.params)
         assert "docs_metadata_" in str(plan)
@@ -253,7 +257,9 @@ async def test_an_index_of_metadata_answers_filters_on_text_and_on_binary_json(g
 
 async def test_metadata_that_are_no_json_match_as_if_there_were_none(store: LibSQLVector) -> None:
     await store.create_index("docs", dimension=2)
-    await store.upsert("docs", ids=["a", "b", "c", "d"], vectors=[[1, 0]] * 4, metadata=[{"k": 1}] * 4)
+    await store.upsert(
+        "docs", ids=["a", "b", "c", "d"], vectors=[[1, 0]] * 4, metadata=[{"k": 1}] * 4
+    )
     await run(
         store,
         "UPDATE docs SET metadata = 'no json' WHERE vector_id = 'b'",
@@ -321,7 +327,9 @@ async def test_the_inner_product_is_refused(store: LibSQLVector) -> None:
 
 
 @pytest.mark.parametrize("name", ["mastra_threads", "Docs"])
-async def test_the_name_of_another_table_is_refused(store: LibSQLVector, url: str, name: str) -> None:
+async def test_the_name_of_another_table_is_refused(
+    store: LibSQLVector, url: str, name: str
+) -> None:
     await store.create_index("docs", dimension=4)
     async with LibSQLStore(id="store", url=url) as other:
         await other.init()
@@ -330,7 +338,43 @@ async def test_the_name_of_another_table_is_refused(store: LibSQLVector, url: st
     assert await store.list_indexes() == ["docs"]
 
 
-@pytest.mark.parametrize("name", ["sqlite_docs", "SQLITE_docs", "libsql_docs"])
+@pytest.mark.parametrize(
+    "name", ["document", "aside", "embedding", "vector_id", "select", "F32_BLOB"]
+)
+async def test_an_index_may_be_called_as_a_column_is(store: LibSQLVector, name: str) -> None:
+    await store.create_index(name, dimension=2, metadata_indexes=["k"])
+    await store.upsert(name, ids=["a", "b"], vectors=[[1, 0]] * 2, documents=["x", "y"])
+    await store.delete_vector(name, id="a")
+    assert [m.document for m in await store.query(name, query_vector=[1, 0])] == ["y"]
+    assert await store.list_indexes() == [name]
+
+
+async def test_between_a_step_and_many_all_are_looked_at_in_steps(
+    store: LibSQLVector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mastra_libsql.vector.STEP", 20)
+    monkeypatch.setattr(LibSQLVector, "small", 100)
+    await store.create_index("docs", dimension=DIMENSION)
+    numbers = Numbers()
+    given = numbers.many(101)
+    names = await store.upsert("docs", vectors=given[:100])
+    sent: list[str] = []
+    fetch = store.backend.fetch
+
+    async def noted(statement: Statement) -> Any:
+        sent.append(statement.sql)
+        return await fetch(statement)
+
+    store.backend.fetch = noted  # type: ignore[method-assign]
+    for name, vector in zip(names, given, strict=False):
+        assert await found(store, vector, 1) == {name}
+    assert not any("vector_top_k" in sql for sql in sent)
+    await store.upsert("docs", vectors=given[100:])
+    await store.query("docs", query_vector=given[0], top_k=1)
+    assert "vector_top_k" in sent[-1]
+
+
+@pytest.mark.parametrize("name", ["sqlite_docs", "SQLITE_docs", "libsql_docs", "docs_vector_gone"])
 async def test_names_that_belong_to_the_engine_are_refused(store: LibSQLVector, name: str) -> None:
     with pytest.raises(InvalidArgumentError, match="cannot be the name"):
         await store.create_index(name, dimension=4)
@@ -349,22 +393,26 @@ async def test_an_index_that_is_deleted_leaves_nothing(store: LibSQLVector) -> N
 
 
 async def test_another_store_finds_documents_once_they_are_there(url: str) -> None:
-    made = (
-        "CREATE TABLE docs (id SERIAL PRIMARY KEY, vector_id TEXT UNIQUE NOT NULL, "
-        "embedding F32_BLOB(2), metadata TEXT DEFAULT '{}')",
-        "CREATE INDEX docs_vector_idx ON docs (libsql_vector_idx(embedding))",
-        "INSERT INTO docs (vector_id, embedding) VALUES ('a', vector32('[1,0]')), ('b', vector32('[1,0]'))",
-    )
+    made = """CREATE TABLE docs (id SERIAL PRIMARY KEY, vector_id TEXT UNIQUE NOT NULL,
+    embedding F32_BLOB(2), metadata TEXT DEFAULT '{}');
+    CREATE INDEX docs_vector_idx ON docs (libsql_vector_idx(embedding));
+    INSERT INTO docs (vector_id, embedding) VALUES ('a', vector32('[1,0]')), ('b', vector32('[1,0]'))"""
     async with LibSQLVector(id="a", url=url) as a, LibSQLVector(id="b", url=url) as b:
-        await run(a, *made)
+        await run(a, *made.split(";"))
         assert await found(a, [1, 0], 2) == await found(b, [1, 0], 2) == {"a", "b"}
         await a.upsert("docs", ids=["c"], vectors=[[1, 0]], documents=["text"])
-        assert [m.document for m in await b.query("docs", query_vector=[1, 0])] == [None, None, "text"]
+        assert [m.document for m in await b.query("docs", query_vector=[1, 0])] == [
+            None,
+            None,
+            "text",
+        ]
         # Of what was there before, one of the equal rows is marked, and the new one.
         assert await rows(a, "SELECT vector_id FROM docs WHERE aside = 1") == [("b",), ("c",)]
 
 
-async def test_vectors_and_a_store_share_a_file_in_one_process(store: LibSQLVector, url: str) -> None:
+async def test_vectors_and_a_store_share_a_file_in_one_process(
+    store: LibSQLVector, url: str
+) -> None:
     await store.create_index("docs", dimension=DIMENSION)
     given = Numbers().many(60)
     async with LibSQLStore(id="store", url=url) as storage:

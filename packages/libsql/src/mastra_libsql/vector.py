@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from array import array
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, ClassVar, Final, Unpack, cast
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, Final, Unpack
 
 import msgspec
 
@@ -26,13 +26,14 @@ from mastra_libsql.vector_schema import (
     remarked,
     shape_of,
 )
-from mastra_libsql.vector_search import FEW, SMALL, STEP, Search
+from mastra_libsql.vector_search import SMALL, STEP, Search
 
 # Storing a vector in the graph takes some milliseconds, during which nothing else in this process
 # runs; the transaction around it is nothing beside that. A server takes as many at once.
 BATCH: Final = 8
 REMOTE_BATCH: Final = 250
 FLAT_BATCH: Final = 1000
+DELETED: Final = 64
 ATTEMPTS: Final = 3
 
 
@@ -46,7 +47,9 @@ class LibSQLVector(MastraVector):
     name: ClassVar[str] = "libSQL"
     metrics: ClassVar[frozenset[str]] = frozenset({"cosine", "euclidean"})
     index_options: ClassVar[type[msgspec.Struct]] = LibSQLIndexOptions
-    index_names: ClassVar[str] = r"(?!(?i:sqlite_|libsql_))[A-Za-z_][A-Za-z0-9_]{0,62}"
+    index_names: ClassVar[str] = (
+        r"(?!(?i:sqlite_|libsql_|.*_vector_gone$))[A-Za-z_][A-Za-z0-9_]{0,62}"
+    )
     exact: ClassVar[bool] = False
     small: ClassVar[int] = SMALL
 
@@ -124,7 +127,7 @@ class LibSQLVector(MastraVector):
         self, index: Index, items: Sequence[Item], stale: Node | list[str] | None
     ) -> None:
         shape = await self._extend(await self._shape(index))
-        before = [] if stale is None else [_deletion(index, stale, None)]
+        before = [] if stale is None else [_deletion(index, stale)]
         # What is deleted before goes in one step with what is stored, however long it takes.
         size = self._size(shape) if stale is None else max(len(items), 1)
         for start in range(0, len(items) or 1, size):
@@ -141,16 +144,19 @@ class LibSQLVector(MastraVector):
     async def _query(self, index: Index, wanted: Sequence[Nearest]) -> list[list[Match]]:
         shape = await self._shape(index)
         searches = [Search(shape, one) for one in wanted]
-        if index.name not in self._large:
-            answers = await self._ask([one.small(self.small) for one in searches])
-            if answers[0][0][0] <= self.small:
-                return [one.matches(rows) for one, rows in zip(searches, answers, strict=True)]
-            self._large.add(index.name)
         found: list[list[Match] | None] = [None] * len(searches)
-        await self._attempt(searches, found, lambda one: one.few(FEW) if one.by_index else None, _few)
-        await self._attempt(
-            searches, found, lambda one: one.graph() if one.by_graph else None, Search.enough
-        )
+        if index.name not in self._large:
+            # A server is not in this process, so it may look at all that are few at once.
+            bound = self.small if self._remote else min(self.small, STEP)
+            answers = await self._ask([one.small(self.small, bound) for one in searches])
+            count = answers[0][0][0]
+            if count <= bound:
+                return [one.matches(rows) for one, rows in zip(searches, answers, strict=True)]
+            if count <= self.small:
+                return [await self._scanned(one) for one in searches]
+            self._large.add(index.name)
+        await self._attempt(searches, found, Search.few, Search.counted)
+        await self._attempt(searches, found, Search.graph, Search.enough)
         return [
             await self._scanned(one) if matches is None else matches
             for one, matches in zip(searches, found, strict=True)
@@ -166,7 +172,9 @@ class LibSQLVector(MastraVector):
         """Ask one way for what is not found yet, all in one round trip; keep the answers that are whole."""
         asked = [(i, ask(one)) for i, one in enumerate(searches) if found[i] is None]
         sent = [(i, statement) for i, statement in asked if statement is not None]
-        answers = await self._ask([statement for _, statement in sent]) if sent else []
+        if not sent:
+            return
+        answers = await self._ask([statement for _, statement in sent])
         for (i, _), rows in zip(sent, answers, strict=True):
             if whole(searches[i], rows):
                 found[i] = searches[i].matches(rows)
@@ -231,9 +239,19 @@ class LibSQLVector(MastraVector):
         await self.backend.execute(statements)
 
     async def _delete(self, index: Index, chosen: Node | list[str]) -> None:
-        await self._extend(await self._shape(index))
-        statement = _deletion(index, chosen, STEP)
-        while (await self.backend.execute([statement]))[0] >= STEP:
+        shape = await self._extend(await self._shape(index))
+        if self._remote:
+            await self.backend.execute([_deletion(index, chosen)])
+            return
+        names, where = (chosen, None) if isinstance(chosen, list) else ([], chosen)
+        if where is not None:
+            params = Params()
+            sql = f'SELECT vector_id FROM "{index.name}" WHERE {translated(where, params)}'
+            names = [name for (name,) in await self.backend.fetch(Statement(sql, params.values))]
+        # In steps, for the reason that storing is; each looks again whether it still matches.
+        size = DELETED if shape.graph else FLAT_BATCH
+        for start in range(0, len(names), size):
+            await self.backend.execute([_deletion(index, names[start : start + size], where)])
             await asyncio.sleep(0)
 
     async def _close(self) -> None:
@@ -255,21 +273,16 @@ class LibSQLVector(MastraVector):
 
     async def _extend(self, shape: Shape) -> Shape:
         """Add what is ours to the table of an index; others may be doing the same."""
-        attempt = 0
-        while not shape.complete:
-            attempt += 1
+        for attempt in range(1, ATTEMPTS + 1):
+            if shape.complete:
+                return shape
             try:
                 await self._execute(additions(shape))
             except Exception:
                 if attempt == ATTEMPTS:
                     raise
-            await self._find_index(shape.index.name)
             shape = await self._shape(shape.index)
         return shape
-
-
-def _few(search: Search, rows: Sequence[Any]) -> bool:
-    return bool(rows[0][0] <= FEW)
 
 
 def _fresh(index: Index, params: Params) -> str:
@@ -301,15 +314,15 @@ def _storing(index: Index, items: Sequence[Item]) -> list[Statement]:
     return [Statement(moving, params.values), Statement(storing, params.values)]
 
 
-def _deletion(index: Index, chosen: Node | list[str], bound: int | None) -> Statement:
+def _deletion(index: Index, chosen: Node | list[str], also: Node | None = None) -> Statement:
     params = Params()
     where = _chosen(chosen, params)
-    if bound is not None:
-        where = f'rowid IN (SELECT rowid FROM "{index.name}" WHERE {where} LIMIT {params.add(bound)})'
+    if also is not None:
+        where += f" AND {translated(also, params)}"
     return Statement(f'DELETE FROM "{index.name}" WHERE {where}', params.values)
 
 
 def _chosen(chosen: Node | list[str], params: Params) -> str:
     if isinstance(chosen, list):
         return f"vector_id IN (SELECT value FROM json_each({params.add(to_json(chosen))}))"
-    return translated(cast("Node", chosen), params)
+    return translated(chosen, params)

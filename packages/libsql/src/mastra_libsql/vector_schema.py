@@ -19,7 +19,6 @@ from mastra_core.vector.schema import Index, Metric
 from mastra_libsql.vector_filters import extracted, plain
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
-DISTANCES: Final = {"cosine": "vector_distance_cos", "euclidean": "vector_distance_l2"}
 SEARCH_L: Final = 200
 _PATH: Final = re.compile(r"json_extract\(metadata, '\$((?:\.\"[^\"]+\")+)'\)")
 
@@ -37,9 +36,9 @@ class LibSQLIndexOptions(
 
     type: Literal["diskann", "flat"] = "diskann"
     max_neighbors: Positive | None = None
-    compress_neighbors: (
-        Literal["float32", "float16", "floatb16", "float8", "float1bit"] | None
-    ) = None
+    compress_neighbors: Literal["float32", "float16", "floatb16", "float8", "float1bit"] | None = (
+        None
+    )
     alpha: Annotated[float, msgspec.Meta(ge=1)] | None = None
     search_l: Positive | None = None
     insert_l: Positive | None = None
@@ -78,7 +77,8 @@ def shape_of(name: str, entries: Sequence[Sequence[Any]]) -> Shape | None:
     told = graph if graph is not None else table
     search_l = re.search(r"search_l=(\d+)", graph or "")
     paths = [_PATH.search(sql) for (kind, _), sql in texts.items() if kind == "index"]
-    columns = {column for column in ("document", "aside") if re.search(rf"\b{column}\b", table)}
+    listed = table.partition("(")[2]
+    columns = {column for column in ("document", "aside") if re.search(rf"\b{column}\b", listed)}
     if ("trigger", f"{name}_vector_deleted") not in texts:
         columns.discard("aside")
     return Shape(
@@ -100,10 +100,11 @@ def creation(index: Index, options: LibSQLIndexOptions, paths: Sequence[str]) ->
     graph = options.type != "flat"
     # Without a graph nothing else would tell the metric.
     note = " /* metric=l2 */" if index.metric == "euclidean" and not graph else ""
-    made = [
+    table = (
         f'CREATE TABLE IF NOT EXISTS "{name}" (id SERIAL PRIMARY KEY, vector_id TEXT UNIQUE NOT NULL, '
         f"embedding F32_BLOB({index.dimension}), metadata TEXT DEFAULT '{{}}'{note})"
-    ]
+    )
+    made = [table]
     if graph:
         made.append(
             f'CREATE INDEX IF NOT EXISTS "{name}_vector_idx" ON "{name}" '
@@ -135,8 +136,13 @@ def additions(shape: Shape) -> list[str]:
         f"OR new.embedding = zeroblob({4 * shape.index.dimension})"
     )
     mark = f'UPDATE "{name}" SET aside = 1 WHERE rowid = new.rowid'
+    again = f"new.rowid = old.rowid OR {twin}"
     gone = f'INSERT OR IGNORE INTO "{name}_vector_gone" SELECT old.embedding WHERE old.embedding IS NOT NULL'
-    changed = "WHEN old.embedding IS NOT new.embedding"
+    changed = (
+        f'AFTER UPDATE OF embedding ON "{name}" WHEN old.embedding IS NOT new.embedding '
+        f'BEGIN {gone}; UPDATE "{name}" SET aside = CASE WHEN {again} THEN 1 END '
+        "WHERE rowid = new.rowid; END"
+    )
     trigger = f'CREATE TRIGGER IF NOT EXISTS "{name}_vector'
     return [
         *made,
@@ -144,8 +150,7 @@ def additions(shape: Shape) -> list[str]:
         f'CREATE INDEX IF NOT EXISTS "{name}_vector_equal" ON "{name}" (embedding)',
         f'CREATE INDEX IF NOT EXISTS "{name}_vector_aside" ON "{name}" (aside) WHERE aside IS NOT NULL',
         f'{trigger}_stored" AFTER INSERT ON "{name}" WHEN {twin} BEGIN {mark}; END',
-        f'{trigger}_changed" AFTER UPDATE OF embedding ON "{name}" {changed} '
-        f"BEGIN {gone}; {mark} AND (new.rowid = old.rowid OR {twin}); END",
+        f'{trigger}_changed" {changed}',
         f'{trigger}_deleted" AFTER DELETE ON "{name}" BEGIN {gone}; END',
         remarked(name),
     ]

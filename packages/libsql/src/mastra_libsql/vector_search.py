@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from array import array
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from mastra_core.errors import CorruptDataError
 from mastra_core.storage.codec import from_json
 from mastra_core.storage.sql import Statement
-from mastra_core.vector.schema import Match, Nearest
+from mastra_core.vector.schema import Match, Metric, Nearest
 from mastra_libsql.vector_filters import Params, narrowed, translated
-from mastra_libsql.vector_schema import DISTANCES, Shape
+from mastra_libsql.vector_schema import Shape
 
 # The graph looks at some hundred vectors: so few that looking at this many takes no longer.
 SMALL: Final = 10_000
@@ -19,6 +20,14 @@ SMALL: Final = 10_000
 FEW: Final = 4_000
 # A step of a long scan: the engine holds the interpreter for some 10 ms.
 STEP: Final = 4_096
+# The distance of a row. Between a vector of zeros and any other there is no angle (NULL): their
+# score is 0. What 32 bits cannot say of very short and very long ones is infinite, which JSON cannot.
+BOUNDED: Final = {
+    "cosine": "COALESCE(max(-3.0, min(3.0, vector_distance_cos(embedding, ?1))), 1.0)",
+    "euclidean": "min(1e308, vector_distance_l2(embedding, ?1))",
+}
+# Between these lengths the engine computes cosines well.
+SHORT, LONG = 1e-6, 1e6
 # Of the graph's answers some are in the wrong order, or no longer there.
 SPARE: Final = 16
 
@@ -30,25 +39,16 @@ class Search:
         self.shape = shape
         self.wanted = wanted
         self.table = f'"{shape.index.name}"'
+        self.vector = _scaled(wanted.vector, shape.index.metric).tobytes()
         self.nowhere = shape.index.metric == "cosine" and not any(wanted.vector)
         # As many as the graph's own list has; beyond, it finds only what it happened to pass.
         self.reach = shape.search_l if wanted.where else wanted.top_k + wanted.top_k // 2 + SPARE
 
-    @property
-    def by_graph(self) -> bool:
-        """Whether the graph can answer: a vector of zeros is near to nothing."""
-        return self.shape.graph and not self.nowhere and self.reach <= self.shape.search_l
-
-    @property
-    def by_index(self) -> bool:
-        """Whether an index of metadata answers a part of the filter."""
-        where = self.wanted.where
-        return where is not None and narrowed(where, self.shape.indexed, Params()) is not None
-
-    def small(self, bound: int) -> Statement:
-        """The nearest of all rows, if the table has at most so many; in any case the number."""
+    def small(self, most: int, bound: int) -> Statement:
+        """How many rows there are, up to one more than ``most``; if at most ``bound``, the nearest."""
         params, distance = self._begin()
-        counted = f"SELECT count(*) n FROM (SELECT 1 FROM {self.table} LIMIT {params.add(bound + 1)})"
+        limit = params.add(most + 1)
+        counted = f"SELECT count(*) n FROM (SELECT 1 FROM {self.table} LIMIT {limit})"
         inner = (
             f"SELECT rowid r, {distance} d FROM {self.table} WHERE (SELECT n FROM counted) <= "
             f"{params.add(bound)} AND embedding IS NOT NULL{self._filtered(params)} "
@@ -56,16 +56,18 @@ class Search:
         )
         return self._statement(f"counted AS MATERIALIZED ({counted})", "counted", inner, params)
 
-    def few(self, bound: int) -> Statement:
-        """The nearest of the rows that an index leads to, if at most so many match."""
+    def few(self) -> Statement | None:
+        """The nearest of the rows that an index of metadata leads to, if few match the filter."""
         params, distance = self._begin()
-        where = f"embedding IS NOT NULL{self._filtered(params, narrow=True)}"
-        limit = params.add(bound + 1)
-        matching = (
-            f"SELECT rowid r, vector_id v, {distance} d FROM {self.table} WHERE {where} LIMIT {limit}"
-        )
+        where = self.wanted.where
+        wider = None if where is None else narrowed(where, self.shape.indexed, params)
+        if wider is None:
+            return None
+        matched = f"embedding IS NOT NULL AND {wider}{self._filtered(params)}"
+        limit = params.add(FEW + 1)
+        matching = f"SELECT rowid r, vector_id v, {distance} d FROM {self.table} WHERE {matched} LIMIT {limit}"
         inner = (
-            f"SELECT r, d FROM matching WHERE (SELECT n FROM counted) <= {params.add(bound)} "
+            f"SELECT r, d FROM matching WHERE (SELECT n FROM counted) <= {params.add(FEW)} "
             f"ORDER BY d, v LIMIT {params.add(self.wanted.top_k)}"
         )
         tables = (
@@ -74,8 +76,13 @@ class Search:
         )
         return self._statement(tables, "counted", inner, params)
 
-    def graph(self) -> Statement:
-        """The nearest along the graph, and what it may have lost; the number says how far it saw."""
+    def graph(self) -> Statement | None:
+        """The nearest along the graph, and what it may have lost; the number says how far it saw.
+
+        A vector of zeros is near to nothing.
+        """
+        if not self.shape.graph or self.nowhere or self.reach > self.shape.search_l:
+            return None
         params, distance = self._begin()
         index = params.add(f"{self.shape.index.name}_vector_idx")
         near = f"SELECT id i FROM vector_top_k({index}, ?1, {params.add(self.reach)})"
@@ -106,6 +113,10 @@ class Search:
         )
         return self._statement(f"bounds AS MATERIALIZED ({bounds})", "bounds", inner, params)
 
+    def counted(self, rows: Sequence[Any]) -> bool:
+        """Whether few matched, so that all of them were looked at."""
+        return bool(rows[0][0] <= FEW)
+
     def enough(self, rows: Sequence[Any]) -> bool:
         """Whether the graph's answer is whole: as many as wanted, or it saw all that score enough."""
         found = [row for row in rows if row[1] is not None]
@@ -119,17 +130,12 @@ class Search:
         return [self._match(row) for row in rows if row[1] is not None]
 
     def _begin(self) -> tuple[Params, str]:
-        distance = f"{DISTANCES[self.shape.index.metric]}(embedding, ?1)"
-        # Between a vector of zeros and any other there is no angle: their score is 0.
-        params = Params(self.wanted.vector.tobytes())
-        return params, f"COALESCE({distance}, 1.0)"
+        """The parameters with the vector as the first, and the distance of a row from it."""
+        return Params(self.vector), BOUNDED[self.shape.index.metric]
 
-    def _filtered(self, params: Params, *, narrow: bool = False) -> str:
+    def _filtered(self, params: Params) -> str:
         where = self.wanted.where
-        if where is None:
-            return ""
-        wider = narrowed(where, self.shape.indexed, params) if narrow else None
-        return f"{'' if wider is None else f' AND {wider}'} AND {translated(where, params)}"
+        return "" if where is None else f" AND {translated(where, params)}"
 
     def _statement(self, tables: str, counted: str, inner: str, params: Params) -> Statement:
         """The number, and beside it the rows that the inner select leads to; at least one row."""
@@ -159,10 +165,18 @@ class Search:
         return max(-1.0, min(1.0, 1.0 - distance))
 
 
+def _scaled(vector: array[float], metric: Metric) -> array[float]:
+    """The vector, or where it is very short or long and only its direction counts, one of length 1."""
+    length = math.hypot(*vector) if metric == "cosine" else 1.0
+    if not length or SHORT < length < LONG:
+        return vector
+    return array("f", [number / length for number in vector])
+
+
 def _object(text: Any) -> dict[str, Any]:
     """The metadata of a row, of which those that are no object have none."""
     try:
-        value = from_json(text) if isinstance(text, str) else {}
+        value: object = from_json(text) if isinstance(text, str) else None
     except CorruptDataError:
         return {}
-    return value if isinstance(value, dict) else {}
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}

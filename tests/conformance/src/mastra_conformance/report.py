@@ -126,8 +126,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         facts = self.facts
         if self.kind == "vectors":
             return [
-                f"- metrics: {', '.join(facts.metrics)}; "
-                f"{'exact' if facts.exact else 'approximate'} search",
+                f"- {'exact' if facts.exact else 'approximate'} search by {', '.join(facts.metrics)}",
                 f"- operators of filters: {' '.join(facts.operators)}",
             ]
         return [

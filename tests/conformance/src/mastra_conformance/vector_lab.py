@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import random
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from typing import Any, Final
 from uuid import uuid4
 
@@ -115,11 +115,11 @@ def index_name(store: MastraVector) -> str:
 
 def some_metric(store: MastraVector) -> Metric:
     """The first metric that the store has."""
-    return next(metric for metric in METRICS if metric in store.metrics)  # type: ignore[return-value]
+    return next(metric for metric in METRICS if metric in store.metrics)
 
 
 @contextlib.contextmanager
-def nothing_sent(store: MastraVector) -> Iterator[None]:
+def nothing_sent(store: MastraVector) -> Generator[None, None, None]:
     """Within it every operation of the adapter is a failure: what is refused must be so before."""
 
     def refuse(*_: Any, **__: Any) -> Any:

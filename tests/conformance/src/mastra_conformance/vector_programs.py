@@ -39,6 +39,7 @@ SCALARS: Final[list[Any]] = [
     "it's",
     "😀",
 ]
+DEPTH: Final = 2
 DOCUMENTS: Final = (None, None, "", "text", "it's 😀", "a\0b")
 
 scalars: st.SearchStrategy[Any] = st.sampled_from(SCALARS)
@@ -61,41 +62,41 @@ items: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
 )
 
 
-def filters(operators: frozenset[str]) -> st.SearchStrategy[dict[str, Any]]:
+maybe_scalars: st.SearchStrategy[Any] = st.one_of(scalars, st.none())
+ordered: st.SearchStrategy[Any] = st.sampled_from([0, 1, 1.5, "", "a", "ab"])
+OPERANDS: Final[dict[str, st.SearchStrategy[Any]]] = {
+    "$eq": maybe_scalars,
+    "$ne": maybe_scalars,
+    **dict.fromkeys(("$gt", "$gte", "$lt", "$lte"), ordered),
+    "$in": st.lists(maybe_scalars, max_size=3),
+    "$nin": st.lists(maybe_scalars, max_size=3),
+    "$exists": st.booleans(),
+    "$contains": st.one_of(scalars, st.lists(scalars, max_size=2)),
+}
+
+
+@st.composite
+def conditions(draw: st.DrawFn, operators: frozenset[str]) -> Any:
+    """What may stand behind a key: a plain value, or one or two operators, perhaps negated."""
+    known = sorted(OPERANDS.keys() & operators)
+    if "$eq" in operators and draw(st.integers(0, 3)) == 0:
+        return draw(maybe_scalars)
+    names = draw(st.lists(st.sampled_from(known), min_size=1, max_size=2, unique=True))
+    found: dict[str, Any] = {name: draw(OPERANDS[name]) for name in names}
+    return {"$not": found} if "$not" in operators and draw(st.integers(0, 4)) == 0 else found
+
+
+@st.composite
+def filters(draw: st.DrawFn, operators: frozenset[str], depth: int = 0) -> dict[str, Any]:
     """Filters of the operators that a store has, nested, of several keys each."""
-    lists = st.lists(st.one_of(scalars, st.none()), max_size=3)
-    ordered = st.sampled_from([0, 1, 1.5, "", "a", "ab"])
-    operands: dict[str, st.SearchStrategy[Any]] = {
-        "$eq": st.one_of(scalars, st.none()),
-        "$ne": st.one_of(scalars, st.none()),
-        **dict.fromkeys(("$gt", "$gte", "$lt", "$lte"), ordered),
-        "$in": lists,
-        "$nin": lists,
-        "$exists": st.booleans(),
-        "$contains": st.one_of(scalars, st.lists(scalars, max_size=2)),
-    }
-    known = {name: operand for name, operand in operands.items() if name in operators}
-    condition: st.SearchStrategy[Any] = st.fixed_dictionaries({}, optional=known).filter(
-        lambda found: 0 < len(found) < 3
-    )
-    if "$not" in operators:
-        negated = condition.map(lambda inner: {"$not": inner})
-        condition = st.one_of(condition, condition, negated)
-    if "$eq" in operators:
-        condition = st.one_of(scalars, st.none(), condition, condition)
-    keys = st.dictionaries(st.sampled_from(PATHS), condition, min_size=1, max_size=2)
-
-    def joined(inner: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[dict[str, Any]]:
-        branches = st.lists(inner, max_size=3)
-        every: dict[str, st.SearchStrategy[Any]] = {
-            **dict.fromkeys(("$and", "$or", "$nor"), branches),
-            "$not": inner.filter(bool),
-        }
-        logical = {name: operand for name, operand in every.items() if name in operators}
-        nested = st.fixed_dictionaries({}, optional=logical)
-        return st.builds(lambda a, b: {**a, **b}, nested, st.one_of(st.just({}), keys))
-
-    return st.recursive(keys, joined, max_leaves=5)
+    paths = draw(st.lists(st.sampled_from(PATHS), max_size=2, unique=True))
+    found: dict[str, Any] = {path: draw(conditions(operators)) for path in paths}
+    logical = sorted({"$and", "$or", "$nor", "$not"} & operators)
+    if logical and depth < DEPTH and draw(st.booleans()):
+        name = draw(st.sampled_from(logical))
+        inner = filters(operators, depth + 1)
+        found[name] = draw(inner if name == "$not" else st.lists(inner, max_size=3))
+    return found or {draw(st.sampled_from(PATHS)): draw(conditions(operators))}
 
 
 def vector_programs(operators: frozenset[str]) -> st.SearchStrategy[list[Call]]:
@@ -116,10 +117,14 @@ def vector_programs(operators: frozenset[str]) -> st.SearchStrategy[list[Call]]:
     )
     first = st.lists(items, min_size=2, max_size=8)
     return st.builds(
-        lambda begun, more: [("store", {"items": begun, "stale": None}), *more],
+        _begun,
         first,
         st.lists(calls, min_size=1, max_size=8),
     )
+
+
+def _begun(items: list[dict[str, Any]], more: list[Call]) -> list[Call]:
+    return [("store", {"items": items, "stale": None}), *more]
 
 
 def _call(name: str, /, **arguments: st.SearchStrategy[Any]) -> st.SearchStrategy[Call]:

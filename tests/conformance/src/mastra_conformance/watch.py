@@ -42,7 +42,7 @@ def subject_of(item: pytest.Item) -> tuple[Kind, str]:
     A run may hold the tests of several adapters; each brings a factory of its own.
     """
     kind = kind_of(item.cls.conformance_area)  # type: ignore[attr-defined]
-    known = item.session._fixturemanager.getfixturedefs(FACTORIES[kind], item)
+    known = item.session._fixturemanager.getfixturedefs(FACTORIES[kind], item)  # pyright: ignore[reportPrivateUsage]
     return kind, known[-1].baseid if known else ""
 
 

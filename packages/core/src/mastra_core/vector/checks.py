@@ -41,7 +41,7 @@ def described(name: str, dimension: int, metric: Metric) -> Index:
 def listed(given: Any, what: str, of: str) -> Sequence[Any]:
     """The value if it is a list, a tuple or an array of some library, else an error."""
     ordered = hasattr(given, "__len__") and hasattr(given, "__getitem__")
-    kind: type[object] = type(given)
+    kind = cast("type[object]", type(given))
     if not ordered or issubclass(kind, _NO_LISTS):
         raise InvalidArgumentError(
             f"{what} must be a list (or tuple, or array) of {of}, not {kind.__name__}"

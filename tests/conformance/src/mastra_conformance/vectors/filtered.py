@@ -123,6 +123,7 @@ class TestFilteredSearch:
     async def test_what_nobody_knows_is_an_invalid_argument(self, vector_lab: VectorLab) -> None:
         """Also where the store has few operators."""
         store, index = vector_lab.store, await vector_lab.index()
-        for given in ({"k": {"$like": "a"}}, {"$xor": []}):
+        wrong: list[dict[str, Any]] = [{"k": {"$like": "a"}}, {"$xor": []}]
+        for given in wrong:
             with nothing_sent(store), pytest.raises(InvalidArgumentError, match="Unsupported op"):
                 await store.query(index, query_vector=AXIS, filter=given)

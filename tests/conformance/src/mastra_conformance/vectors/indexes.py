@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any, cast
 
 import pytest
@@ -81,7 +82,8 @@ class TestVectorIndexes:
     async def test_names_that_cannot_be_are_refused(self, vector_lab: VectorLab) -> None:
         """Before anything is sent: a name becomes part of statements or addresses."""
         store, metric = vector_lab.store, some_metric(vector_lab.store)
-        for name in (*HOSTILE, None, 5, ["a"]):
+        others: list[Any] = [None, 5, ["a"]]
+        for name in [*HOSTILE, *others]:
             with nothing_sent(store), pytest.raises(InvalidArgumentError):
                 await store.create_index(name, dimension=3, metric=metric)
 
@@ -146,7 +148,7 @@ class TestVectorIndexes:
             await store.create_index(name, dimension=3, metric=metric)
             await store.upsert(name, ids=[f"{number}"], vectors=[AXIS])
 
-        await all_well([lambda s=s, n=n: begin(s, n) for n, s in enumerate(stores)])
+        await all_well([partial(begin, store, n) for n, store in enumerate(stores)])
         assert (await vector_lab.store.list_indexes()).count(name) == 1
         assert (await vector_lab.store.describe_index(name)).count == 4
 

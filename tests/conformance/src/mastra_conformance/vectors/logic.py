@@ -208,7 +208,7 @@ class TestLogic:
             ({"a": float("nan")}, "it can with strings, booleans"),
             ({"a": object()}, "it can with strings, booleans"),
         ]
-        behind = {
+        behind: dict[str, list[tuple[Any, str]]] = {
             "$or": [({"$or": {"a": 1}}, "$or takes a list"), ({"$or": ["a"]}, "is a mapping")],
             "$not": [({"$not": {}}, "$not takes a filter"), ({"a": {"$not": 5}}, "$not of 'a'")],
             "$and": [({"a": {"$and": [{"$eq": 1}]}}, "$and stands before metadata keys")],

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import cast
+from functools import partial
 
 import pytest
 
 from mastra_conformance.explore import explore
 from mastra_conformance.tiers import area, base, full
 from mastra_conformance.vector_lab import VectorLab, VectorSite, some_metric
-from mastra_conformance.vector_programs import VectorPlayer, vector_programs
+from mastra_conformance.vector_programs import Call, VectorPlayer, vector_programs
 from mastra_conformance.vector_rows import close, ids, score, some
 from mastra_core.vector.schema import METRICS, Metric
 
@@ -28,7 +28,7 @@ class TestVectorPrograms:
         """Everything that can be called, with ids, vectors and metadata that meet again."""
         site = conformance_vector_site
         store = site.make()
-        metrics = [cast("Metric", m) for m in METRICS if m in store.metrics]
+        metrics: list[Metric] = [m for m in METRICS if m in store.metrics]
         played = 0
         with asyncio.Runner() as runner:
             for metric in metrics:
@@ -36,7 +36,7 @@ class TestVectorPrograms:
                 try:
                     played += explore(
                         vector_programs(store.operators),
-                        lambda program, player=player: runner.run(player.play(program)),
+                        partial(_play, runner, player),
                         site.settings,
                         site.settings.seconds / len(metrics),
                     )
@@ -64,6 +64,10 @@ class TestRecall:
         found = await _recall(vector_lab, 3000)
         vector_lab.measured("recall of 10 among 3,000", found)
         assert found == 1.0 if vector_lab.store.exact else found >= RECALL
+
+
+def _play(runner: asyncio.Runner, player: VectorPlayer, program: list[Call]) -> None:
+    runner.run(player.play(program))
 
 
 async def _recall(lab: VectorLab, count: int) -> float:

@@ -175,7 +175,7 @@ class TestVectorValues:
             zip(names[1:], given[1:], strict=True)
         )
         assert found[0].id == "v1"
-        await store.update_vector(index, id="v2", vector=given[0][2:] + [0.0, 0.0])
+        await store.update_vector(index, id="v2", vector=[*given[0][2:], 0.0, 0.0])
         changed = await store.query(index, query_vector=given[1], include_vector=True)
         kept = next(match.vector for match in changed if match.id == "v2")
         wanted = [*given[0][2:], 0.0, 0.0]

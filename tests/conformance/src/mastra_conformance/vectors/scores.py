@@ -82,7 +82,7 @@ class TestVectorScores:
         for metric in METRICS:
             if metric not in vector_lab.store.metrics:
                 continue
-            store, index = vector_lab.store, await vector_lab.index(3, cast("Metric", metric))
+            store, index = vector_lab.store, await vector_lab.index(3, metric)
             await store.upsert(
                 index,
                 ids=["tiny", "tinier", "opposite"],

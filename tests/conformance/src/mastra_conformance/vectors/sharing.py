@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+from collections.abc import Awaitable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -65,9 +67,7 @@ class TestSharedVectors:
         index = await vector_lab.index()
         stores = [overlapping(vector_lab.open()) for _ in range(3)]
         calls = [
-            lambda store=store, part=part: store.upsert(
-                index, ids=[f"{part}-{n}" for n in range(50)], **marked(part, 50)
-            )
+            partial(store.upsert, index, ids=[f"{part}-{n}" for n in range(50)], **marked(part, 50))
             for part, store in enumerate(stores * 3)
         ]
         await all_well(calls)
@@ -81,7 +81,7 @@ class TestSharedVectors:
         stores = [overlapping(vector_lab.open()) for _ in range(3)]
         for number in range(min(8, vector_lab.settings.rounds)):
             calls = [
-                lambda store=store, mark=mark: store.upsert(index, ids=names, **marked(mark, 10))
+                partial(store.upsert, index, ids=names, **marked(mark, 10))
                 for mark, store in enumerate(stores, 3 * number)
             ]
             await all_well(calls)
@@ -123,7 +123,7 @@ class TestSharedVectors:
             (found,) = await store.query(index, query_vector=angles[n], top_k=1)
             assert (found.id, found.metadata) == (f"v{n}", {"n": n})
 
-        await all_well([lambda n=n: work(n) for n in range(40)])
+        await all_well([partial(work, n) for n in range(40)])
         assert (await store.describe_index(index)).count == 40
 
     async def test_a_cancelled_call_leaves_nothing_half(self, vector_lab: VectorLab) -> None:
@@ -132,12 +132,11 @@ class TestSharedVectors:
         names = [f"v{n:04}" for n in range(1200)]
         for mark in range(1, 2 + min(8, vector_lab.settings.rounds)):
             store = overlapping(vector_lab.open())
-            calls = [
-                lambda s=store, m=mark: s.upsert(index, ids=names, **marked(m, 1200)),
-                lambda s=store: s.delete_vectors(index, ids=names[:600]),
-                lambda s=store: s.update_vector(index, id="v0000", vector=[0.0, 0.0, 1.0]),
-            ]
-            task: asyncio.Task[Any] = asyncio.ensure_future(calls[0 if mark % 3 else 1]())
+            if mark % 3:
+                call: Awaitable[object] = store.upsert(index, ids=names, **marked(mark, 1200))
+            else:
+                call = store.delete_vectors(index, ids=names[:600])
+            task = asyncio.ensure_future(call)
             for _ in range(random.randrange(12)):
                 await asyncio.sleep(0)
             task.cancel()
