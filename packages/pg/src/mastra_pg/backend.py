@@ -248,11 +248,17 @@ class PostgresBackend(SqlBackend):
 
 
 def _groups(statements: Sequence[Statement]) -> list[list[Statement]]:
-    """Statements in runs on different tables: what one statement can do, whatever the order."""
+    """Statements in runs that one statement can do: of different tables, whatever their order.
+
+    All parts of a statement see what was stored when it began. That is enough for rows that are
+    inserted, and for what must be there; but what deletes or changes whatever it finds must also
+    see what was committed while the part before it waited for a lock.
+    """
     groups: list[list[Statement]] = []
     tables: set[str] = set()
     for statement in statements:
-        if not groups or statement.table in tables:
+        joins = statement.expect is not None or statement.inserts
+        if not groups or statement.table in tables or not joins:
             groups.append([])
             tables = set()
         groups[-1].append(statement)

@@ -359,10 +359,11 @@ class PostgresDialect(Dialect):
         columns = self.storable(table, list(zip(*put.rows, strict=True)))
         if len(put.rows) > 1:
             sql = f"{head}{self.unnested(table)}{tail}"
-            return Statement(sql, list(map(literal, columns)), position, expect, table.name)
+            arrays = list(map(literal, columns))
+            return Statement(sql, arrays, position, expect, table.name, inserts=True)
         params = [column[0] for column in columns]
         sql = f"{head}{self.single(table)}{tail}"
-        return Statement(sql, params, position, expect, table.name, one=True)
+        return Statement(sql, params, position, expect, table.name, one=True, inserts=True)
 
     def single(self, table: Table) -> str:
         """The VALUES of one row, each bound by itself."""

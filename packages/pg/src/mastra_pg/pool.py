@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import select
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
@@ -11,6 +12,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Final, TypeAlias
 from weakref import WeakSet
 
+import psycopg
 from psycopg import AsyncConnection, AsyncRawCursor, OperationalError
 from psycopg.conninfo import make_conninfo
 from psycopg.rows import tuple_row
@@ -31,7 +33,10 @@ DEFAULTS: Final = {
     "keepalives_count": "3",
     "tcp_user_timeout": "30000",
 }
+# Each statement of a write must see what was committed before it, not before the first.
+ISOLATION: Final = r"-c default_transaction_isolation=read\ committed"
 PREPARED: Final = 200
+_forgotten = itertools.count()
 _ERRORS: Final = select.POLLIN | select.POLLERR | select.POLLHUP
 
 
@@ -43,9 +48,9 @@ def conninfo(settings: Settings) -> str:
         **dict(settings.target),
     }
     if settings.prepared:
-        # A transaction-mode pooler refuses this parameter, or mixes up whose setting it is.
+        # A transaction-mode pooler refuses these parameters, or mixes up whose settings they are.
         bound = f"-c statement_timeout={round(settings.statement_timeout * 1000)}"
-        target["options"] = f"{target.get('options', '')} {bound}".strip()
+        target["options"] = f"{ISOLATION} {bound} {target.get('options', '')}".strip()
     return make_conninfo("", **target)
 
 
@@ -208,5 +213,13 @@ async def pipelined(
     connection: Connection, statements: Sequence[Statement]
 ) -> list[AsyncRawCursor[Any]]:
     """The cursors of statements that were sent together, and are one transaction."""
-    async with connection.pipeline():
-        return [await sent(connection, statement) for statement in statements]
+    try:
+        async with connection.pipeline():
+            return [await sent(connection, statement) for statement in statements]
+    except psycopg.Error:
+        if not connection.closed:
+            # The server skipped what came behind the failure, but the driver believes that it
+            # prepared statements there. This makes both forget all of them: the driver looks at
+            # the outcome of a text only when it meets it for the first time.
+            await connection.execute(f"DEALLOCATE ALL /* {next(_forgotten)} */")
+        raise

@@ -40,7 +40,8 @@ class Statement(msgspec.Struct, frozen=True):
 
     ``quick`` is a shorter text with the same parameters that does the same in the usual case, and
     otherwise fails or affects no row: for engines in this process, where parsing is what costs.
-    ``one`` says that it affects one row at most, so that what it expects holds or nothing happened.
+    ``one`` says that it affects one row at most, so that what it expects holds or nothing happened;
+    ``inserts`` that it looks at no rows but those with the keys that it brings.
     """
 
     sql: str
@@ -50,6 +51,7 @@ class Statement(msgspec.Struct, frozen=True):
     table: str = ""
     quick: str = ""
     one: bool = False
+    inserts: bool = False
 
 
 def quoted(names: Sequence[str]) -> str:
