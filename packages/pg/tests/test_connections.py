@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
+import subprocess
+import sys
 
 import psycopg
 import pytest
@@ -93,7 +94,9 @@ async def test_a_loop_that_ended_keeps_no_connection(factory, session):
 @pytest.mark.asyncio
 async def test_a_given_pool_is_used_as_it_is_and_never_closed(factory):
     kwargs = {"row_factory": dict_row}
-    async with AsyncConnectionPool(factory.server, max_size=2, open=False, kwargs=kwargs) as pool:
+    async with AsyncConnectionPool(
+        factory.server, min_size=1, max_size=2, open=False, kwargs=kwargs
+    ) as pool:
         async with PostgresStore(id="s", pool=pool, schema_name=factory.schema) as store:
             await store.memory.save_thread(Thread(id="t", resource_id="r"))
             await asyncio.gather(*(store.memory.list_threads() for _ in range(5)))
@@ -260,28 +263,30 @@ async def test_behind_a_pooler_the_error_names_the_option(factory):
     async with pooler_of(factory) as pooler:
         url = f"postgresql://u@127.0.0.1:{pooler.port}/d?sslmode=disable&gssencmode=disable"
         with pytest.raises(StorageError, match="prepared_statements=False"):
-            await factory(connection_string=url).memory.list_threads()
+            await factory(connection_string=url, connect_timeout=2).memory.list_threads()
 
 
-def report(url, schema, process, count):
-    """A process whose steps of one run report at the same time."""
+# A process whose steps of one run report at the same time.
+REPORT = """
+import asyncio, sys
+from mastra_pg import WorkflowsPG
+url, schema, first, every, steps = sys.argv[1:3] + [int(n) for n in sys.argv[3:]]
 
-    async def run():
-        async with WorkflowsPG(connection_string=url, schema_name=schema) as workflows:
-            async with asyncio.TaskGroup() as group:
-                for i in range(process, STEPS, count):
-                    result = {"status": "success", "output": {"step": i}}
-                    group.create_task(
-                        workflows.update_workflow_results(
-                            workflow_name="w",
-                            run_id="r",
-                            step_id=f"step-{i}",
-                            result=result,
-                            request_context={f"k{i}": i},
-                        )
-                    )
+async def run():
+    async with asyncio.TaskGroup() as group:
+        for i in range(first, steps, every):
+            group.create_task(workflows.update_workflow_results(
+                workflow_name="w", run_id="r", step_id=f"step-{i}",
+                result={"status": "success", "output": {"step": i}},
+                request_context={f"k{i}": i},
+            ))
+    await workflows.close()
 
-    asyncio.run(run())
+workflows = WorkflowsPG(connection_string=url, schema_name=schema)
+print("ready", flush=True)
+sys.stdin.readline()
+asyncio.run(run())
+"""
 
 
 def test_fifty_steps_that_report_at_once_from_four_processes_lose_nothing(factory):
@@ -296,16 +301,23 @@ def test_fifty_steps_that_report_at_once_from_four_processes_lose_nothing(factor
             return await store.workflows.load_workflow_snapshot(workflow_name="w", run_id="r")
 
     asyncio.run(begin())
-    spawn = multiprocessing.get_context("spawn")
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     processes = [
-        spawn.Process(target=report, args=(factory.server, factory.schema, i, PROCESSES))
+        subprocess.Popen(
+            [sys.executable, "-c", REPORT, factory.server, factory.schema]
+            + [str(n) for n in (i, PROCESSES, STEPS)],
+            **pipes,
+        )
         for i in range(PROCESSES)
     ]
     for process in processes:
-        process.start()
+        assert process.stdout.readline() == "ready\n"
     for process in processes:
-        process.join()
-    assert [process.exitcode for process in processes] == [0] * PROCESSES
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    for process in processes:
+        process.communicate()
+    assert [process.returncode for process in processes] == [0] * PROCESSES
     snapshot = asyncio.run(end())
     assert set(snapshot["context"]) == {f"step-{i}" for i in range(STEPS)}
     assert all(

@@ -75,6 +75,11 @@ REFUSED: Final[Sequence[tuple[str, type[StorageError], str]]] = (
         "check user and password",
     ),
     (r"database .* does not exist", StorageError, "there is no such database; create it first"),
+    (
+        r"startup parameter",
+        StorageError,
+        "behind a transaction-mode pooler use prepared_statements=False",
+    ),
     (r"SSL|certificate", UnavailableError, "check ssl"),
     (r"too many|remaining connection slots", UnavailableError, "the server has no connection left"),
 )

@@ -64,10 +64,6 @@ async def connect(settings: Settings) -> Connection:
         )
 
 
-async def _configure(connection: Connection) -> None:
-    connection.prepared_max = PREPARED
-
-
 class SharedPool:
     """The pool of one loop and one set of settings; closed when its last user leaves."""
 
@@ -78,6 +74,7 @@ class SharedPool:
         self._pool: AsyncConnectionPool[Connection] | None = None
         self._opening = asyncio.Lock()
         self._closing: AsyncGenerator[None, None] | None = None
+        self._made: WeakSet[Connection] = WeakSet()
 
     async def opened(self) -> AsyncConnectionPool[Connection]:
         """The open pool.
@@ -98,7 +95,7 @@ class SharedPool:
                         "autocommit": True,
                         "prepare_threshold": 5 if self.settings.prepared else None,
                     },
-                    configure=_configure,
+                    configure=self._configured,
                     min_size=self.settings.min_size,
                     max_size=self.settings.max_size,
                     timeout=self.settings.pool_timeout,
@@ -106,7 +103,7 @@ class SharedPool:
                     name=f"mastra {self.settings.place}",
                 )
                 await pool.open()
-                self._closing = at_end_of_loop(self.close)
+                self._closing = at_end_of_loop(self._abandon)
                 self._pool = pool
         return self._pool
 
@@ -115,6 +112,20 @@ class SharedPool:
         pool, self._pool = self._pool, None
         if pool is not None:
             await pool.close()
+
+    async def _configured(self, connection: Connection) -> None:
+        connection.prepared_max = PREPARED
+        self._made.add(connection)
+
+    async def _abandon(self) -> None:
+        """Close all at the end of the loop, which has already cancelled the pool's own tasks.
+
+        Waiting for those raises before the pool has closed its connections.
+        """
+        with contextlib.suppress(asyncio.CancelledError):
+            await self.close()
+        for connection in list(self._made):
+            await connection.close()
 
 
 _shared: PerLoop[dict[Settings, SharedPool]] = PerLoop(dict)

@@ -134,6 +134,8 @@ def _target(given: PostgresOptions) -> dict[str, str]:
     else:
         _refuse(given, "connection_string", set(PARTS))
         target = _parsed(text)
+    if not re.fullmatch(r"[0-9,]*", target.get("port", "")):
+        raise ConfigurationError("the port of the server must be a number")
     mode = given.get("ssl")
     if isinstance(mode, bool):
         mode = "require" if mode else "disable"
