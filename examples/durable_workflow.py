@@ -12,7 +12,6 @@ import asyncio
 import os
 import subprocess
 import sys
-import time
 from typing import Any
 
 from mastra_core.clock import uuid7
@@ -42,7 +41,7 @@ async def begin(workflows: WorkflowsPG, run: str) -> None:
     state = {"status": "suspended", "suspendedPaths": {"approval": [1]}}
     await workflows.update_workflow_state(workflow_name=NAME, run_id=run, opts=state)
     print("suspended", flush=True)
-    time.sleep(3600)
+    await asyncio.sleep(3600)
 
 
 async def resume(workflows: WorkflowsPG, run: str) -> bool:
@@ -87,7 +86,9 @@ async def show(workflows: WorkflowsPG, run: str) -> None:
     print(f"  process {first.pid}  began, {said}; killed with code {first.wait()}")
     found = await workflows.get_workflow_run_by_id(run, workflow_name=NAME)
     assert found is not None
-    print(f"  PostgreSQL       status {found.snapshot['status']}, steps {sorted(found.snapshot['context'])}")
+    print(
+        f"  PostgreSQL       status {found.snapshot['status']}, steps {sorted(found.snapshot['context'])}"
+    )
     for _ in range(2):
         second = subprocess.run([*me, "resume", run], capture_output=True, text=True, check=True)  # noqa: ASYNC221, S603
         print(f"  another process  resumed: {second.stdout.strip()}")

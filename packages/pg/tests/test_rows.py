@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from datetime import UTC, datetime
 
@@ -12,7 +13,6 @@ from mastra_core.errors import InvalidArgumentError
 from mastra_core.storage.schema import Query, Update, Where
 from mastra_core.storage.tables import DATASETS, THREADS
 from mastra_pg.dialect import decoded_twice, encoded_twice, literal
-
 
 AT = datetime(2024, 3, 1, 12, 0, 0, 5000, tzinfo=UTC)
 CONTENT = {"format": 2, "parts": [{"type": "text", "text": "hello"}]}
@@ -103,7 +103,7 @@ async def test_times_with_microseconds_are_paged_and_compared_exactly(factory, s
             await store.memory.save_thread(Thread(id=f"t{i}", resource_id="r"))
         # As the original's clock in the database writes them.
         at = "'2024-03-01 12:00:00.005123'::timestamp + interval '100 microseconds' * "
-        sql = f"UPDATE @mastra_threads SET \"updatedAt\" = {at} right(id, 1)::int, "
+        sql = f'UPDATE @mastra_threads SET "updatedAt" = {at} right(id, 1)::int, '
         sql += f"\"updatedAtZ\" = ({at} right(id, 1)::int) AT TIME ZONE 'UTC'"
         await execute(session, factory, sql)
         for way in ("asc", "desc"):
@@ -164,10 +164,8 @@ async def test_payloads_that_look_like_json_keep_their_type(factory, session, ou
         sql = "SELECT output FROM @mastra_scorers"
         ((found,),) = await (await execute(session, factory, sql)).fetchall()
         if isinstance(found, str):
-            try:
+            with contextlib.suppress(ValueError):
                 found = json.loads(found)
-            except ValueError:
-                pass
         assert found == output
 
 
@@ -182,7 +180,7 @@ async def test_a_score_without_an_input_is_stored_where_the_original_forbids_it(
 async def test_a_score_that_the_original_wrote_is_read(factory, session):
     async with factory() as store:
         await store.init()
-        twice = "to_jsonb('{\"id\":\"s\"}'::text)"
+        twice = 'to_jsonb(\'{"id":"s"}\'::text)'
         await execute(
             session,
             factory,
@@ -211,7 +209,9 @@ async def test_jsonb_gives_keys_another_order_and_updates_notice_no_other_writer
 async def test_nul_and_half_pairs_are_cleaned_as_everywhere(factory):
     async with factory() as store:
         text = "a\0b\ud800c"
-        await store.memory.save_resource(Resource(id="r", working_memory=text, metadata={"k": text}))
+        await store.memory.save_resource(
+            Resource(id="r", working_memory=text, metadata={"k": text})
+        )
         stored = await store.memory.get_resource_by_id("r")
         assert stored.working_memory == "ab\ufffdc"
         assert stored.metadata == {"k": "ab\ufffdc"}
@@ -247,8 +247,8 @@ async def test_the_originals_trigger_on_spans_does_not_stop_updates(factory, ses
         schema = factory.schema
         await session.execute(
             f'CREATE FUNCTION "{schema}".stamp() RETURNS trigger AS $$ BEGIN '
-            "NEW.\"updatedAt\" = NOW(); NEW.\"updatedAtZ\" = NOW(); "
-            "IF TG_OP = 'INSERT' THEN NEW.\"createdAt\" = NOW(); NEW.\"createdAtZ\" = NOW(); "
+            'NEW."updatedAt" = NOW(); NEW."updatedAtZ" = NOW(); '
+            'IF TG_OP = \'INSERT\' THEN NEW."createdAt" = NOW(); NEW."createdAtZ" = NOW(); '
             "END IF; RETURN NEW; END $$ LANGUAGE plpgsql"
         )
         await session.execute(

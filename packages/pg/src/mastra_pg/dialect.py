@@ -153,7 +153,7 @@ def moment(table: Table, column: Column, prefix: str = "") -> str:
 
 
 def _both(name: str, new: str) -> str:
-    return f"\"{name}\" = {new}, \"{name}{TWIN}\" = ({new}) AT TIME ZONE 'UTC'"
+    return f'"{name}" = {new}, "{name}{TWIN}" = ({new}) AT TIME ZONE \'UTC\''
 
 
 def _rounds(put: Put) -> list[Put]:
