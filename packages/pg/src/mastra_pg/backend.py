@@ -240,11 +240,12 @@ class PostgresBackend(SqlBackend):
         if guard is not None and error.sqlstate == "22P02":
             return self.unmet(Statement("", change=int(guard[1])))
         code = error.sqlstate or ""
-        found = [row for row in CODES if code.startswith(row[0])] if code else []
-        if not code and isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError)):
-            found = [row for row in REFUSED if re.search(row[0], said)]
-            found.append(("", UnavailableError, "the database cannot be reached; try again"))
-        _, kind, advice = found[0] if found else ("", StorageError, type(error).__name__)
+        kind, advice = StorageError, type(error).__name__
+        if code:
+            kind, advice = next((r[1:] for r in CODES if code.startswith(r[0])), (kind, advice))
+        elif isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError)):
+            away = (UnavailableError, "the database cannot be reached; try again")
+            kind, advice = next((r[1:] for r in REFUSED if re.search(r[0], said)), away)
         return kind(f"{self!r} could not {doing}: {advice} ({said})")
 
     async def _close(self) -> None:

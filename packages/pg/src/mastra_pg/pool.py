@@ -7,7 +7,7 @@ import contextlib
 import itertools
 import select
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, TypeAlias
 from weakref import WeakSet
@@ -85,11 +85,12 @@ class SharedPool:
         if self._pool is not None:
             return self._pool
         async with self._opening:
-            if self._pool is None:
+            pool = self._pool
+            if pool is None:
                 tried = await connect(self.settings)
                 self.version = tried.info.server_version
                 await tried.close()
-                pool = AsyncConnectionPool(
+                pool = AsyncConnectionPool[Connection](
                     conninfo(self.settings),
                     kwargs={
                         "autocommit": True,
@@ -105,7 +106,7 @@ class SharedPool:
                 await pool.open()
                 self._closing = at_end_of_loop(self._abandon)
                 self._pool = pool
-        return self._pool
+        return pool
 
     async def close(self) -> None:
         """Close the connections; the next use opens them again."""
@@ -175,7 +176,7 @@ def alive(connection: Connection) -> bool:
 @asynccontextmanager
 async def taken(
     pool: AsyncConnectionPool[Connection], settings: Settings
-) -> AsyncIterator[Connection]:
+) -> AsyncGenerator[Connection, None]:
     """A live connection of the pool in autocommit, given back as it was."""
     deadline = time.monotonic() + settings.pool_timeout
     while True:
@@ -216,7 +217,8 @@ def exhausted(pool: AsyncConnectionPool[Connection], settings: Settings) -> Unav
 async def sent(connection: Connection, statement: Statement) -> AsyncRawCursor[Any]:
     """The cursor of a statement that was executed, whatever the connection's own kind of rows."""
     cursor = AsyncRawCursor(connection, row_factory=tuple_row)
-    await cursor.execute(statement.sql, statement.params)
+    # As bytes, since type checkers believe that other text than literals is dangerous.
+    await cursor.execute(statement.sql.encode(), statement.params)
     return cursor
 
 
@@ -232,5 +234,5 @@ async def pipelined(
             # The server skipped what came behind the failure, but the driver believes that it
             # prepared statements there. This makes both forget all of them: the driver looks at
             # the outcome of a text only when it meets it for the first time.
-            await connection.execute(f"DEALLOCATE ALL /* {next(_forgotten)} */")
+            await sent(connection, Statement(f"DEALLOCATE ALL /* {next(_forgotten)} */"))
         raise
