@@ -18,6 +18,7 @@ from mastra_core.storage.schema import (
     Column,
     ColumnType,
     Put,
+    Query,
     Row,
     Table,
     Update,
@@ -29,6 +30,7 @@ from mastra_core.storage.tables import EXPERIMENT_RESULTS, EXPERIMENTS, RESOURCE
 from mastra_pg.values import ABSENT, decoded_twice, encoded_twice, literal
 
 INT64: Final = 2**63
+LIMITS: Final = 64
 # The twin of a timestamp: the same moment with a time zone. It is what the original reads.
 TWIN: Final = "Z"
 # Where the original fills the twin with the time of the insert, and only the column is right.
@@ -168,6 +170,7 @@ class PostgresDialect(Dialect):
     def __init__(self, schema: str = "public") -> None:
         super().__init__()
         self.schema = schema
+        self._limits: set[int | None] = {None}
         self._combined = functools.lru_cache(512)(_combined)
 
     def name(self, table: Table) -> str:
@@ -191,6 +194,27 @@ class PostgresDialect(Dialect):
         if value is None or isinstance(value, (str, bool)):
             return self.bound(params, value)
         return self.bound(params, float(value) if kind == "float" else value)
+
+    def bounds(self, query: Query) -> tuple[object, ...]:
+        """What the text of ``limited`` depends on: limits stand in it."""
+        return (self.written_limit(query), *super().bounds(query))
+
+    def written_limit(self, query: Query) -> int | None:
+        """The limit, if it is one of the few that are met first; others are bound.
+
+        A bound one the server guesses to be a tenth of the rows, and then plans each time anew.
+        """
+        if query.limit not in self._limits and len(self._limits) < LIMITS:
+            self._limits.add(query.limit)
+        return query.limit if query.limit in self._limits else None
+
+    def limited(self, query: Query, params: list[Any]) -> str:
+        """The end of a SELECT: how many rows, from which on."""
+        limit = self.written_limit(query)
+        if limit is None:
+            return super().limited(query, params)
+        text = f" LIMIT {limit:d}"
+        return f"{text} OFFSET {self.bound(params, query.offset)}" if query.offset else text
 
     def operand(self, table: Table, column: Column) -> str:
         """One column as conditions compare it: of a timestamp and its twin, what holds."""

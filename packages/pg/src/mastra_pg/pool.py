@@ -8,7 +8,6 @@ import itertools
 import select
 import time
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
 from typing import Any, Final, TypeAlias
 from weakref import WeakSet
 
@@ -37,6 +36,8 @@ DEFAULTS: Final = {
 ISOLATION: Final = r"-c default_transaction_isolation=read\ committed"
 PREPARED: Final = 200
 _forgotten = itertools.count()
+# Connections of callers' pools that were not in autocommit, while they are used here.
+_borrowed: WeakSet[AsyncConnection[Any]] = WeakSet()
 _ERRORS: Final = select.POLLIN | select.POLLERR | select.POLLHUP
 
 
@@ -173,30 +174,41 @@ def alive(connection: Connection) -> bool:
     return False
 
 
-@asynccontextmanager
-async def taken(
-    pool: AsyncConnectionPool[Connection], settings: Settings
-) -> AsyncGenerator[Connection, None]:
-    """A live connection of the pool in autocommit, given back as it was."""
+async def take(pool: AsyncConnectionPool[Connection], settings: Settings) -> Connection:
+    """A live connection of the pool, to be given back by ``give``."""
+    try:
+        connection = await pool.getconn(settings.pool_timeout)
+        if not alive(connection):
+            connection = await _another(pool, settings, connection)
+    except PoolTimeout:
+        raise exhausted(pool, settings) from None
+    if not connection.autocommit:
+        await connection.set_autocommit(True)
+        _borrowed.add(connection)
+    return connection
+
+
+async def _another(
+    pool: AsyncConnectionPool[Connection], settings: Settings, dead: Connection
+) -> Connection:
+    """A live connection instead of one that the server ended; after a restart all are."""
     deadline = time.monotonic() + settings.pool_timeout
     while True:
-        try:
-            connection = await pool.getconn(max(0.001, deadline - time.monotonic()))
-        except PoolTimeout:
-            raise exhausted(pool, settings) from None
+        await dead.close()
+        await pool.putconn(dead)
+        connection = await pool.getconn(max(0.001, deadline - time.monotonic()))
         if alive(connection):
-            break
-        await connection.close()
-        await pool.putconn(connection)
-    was = connection.autocommit
-    try:
-        if not was:
-            await connection.set_autocommit(True)
-        yield connection
-    finally:
-        if not was and not connection.closed:
-            await connection.set_autocommit(was)
-        await pool.putconn(connection)
+            return connection
+        dead = connection
+
+
+async def give(pool: AsyncConnectionPool[Connection], connection: Connection) -> None:
+    """Give a connection back as it was."""
+    if connection in _borrowed:
+        _borrowed.discard(connection)
+        if not connection.closed:
+            await connection.set_autocommit(False)
+    await pool.putconn(connection)
 
 
 def exhausted(pool: AsyncConnectionPool[Connection], settings: Settings) -> UnavailableError:
