@@ -8,11 +8,11 @@ import time
 
 import psycopg
 import pytest
+from backends import UnavailableError as CannotRun
+from backends import postgres as servers
 from psycopg import errors
 from psycopg_pool import AsyncConnectionPool
 
-from backends import UnavailableError as CannotRun
-from backends import postgres as servers
 from mastra_core import Message, Thread
 from mastra_core.errors import AuthenticationError, StorageError, UnavailableError
 from mastra_core.storage.schema import Update, Where
@@ -25,9 +25,7 @@ CONTENT = {"format": 2, "parts": [{"type": "text", "text": "word " * 100}]}
 
 def messages(count=100, thread="t", prefix="m"):
     return [
-        Message(
-            id=f"{prefix}{i}", thread_id=thread, resource_id="r", role="user", content=CONTENT
-        )
+        Message(id=f"{prefix}{i}", thread_id=thread, resource_id="r", role="user", content=CONTENT)
         for i in range(count)
     ]
 
@@ -170,7 +168,7 @@ async def test_a_pool_with_no_connection_left_says_so_within_its_time(factory, s
         writing = asyncio.create_task(store.memory.save_messages(messages(1)))
         await waiting(other, factory)
         begun = time.monotonic()
-        with pytest.raises(UnavailableError, match="all 1 connections .* raise max_size"):
+        with pytest.raises(UnavailableError, match=r"all 1 connections .* raise max_size"):
             await store.memory.get_thread_by_id("t")
         assert time.monotonic() - begun < 5
         await session.execute("COMMIT")
@@ -257,7 +255,7 @@ async def test_a_server_that_is_not_there_is_said_at_once():
         id="s", host="127.0.0.1", port=1, user="u", password="s3cr3t-p", database="d"
     )
     begun = time.monotonic()
-    with pytest.raises(UnavailableError, match="127.0.0.1:1/d") as caught:
+    with pytest.raises(UnavailableError, match=r"127\.0\.0\.1:1/d") as caught:
         await store.memory.get_thread_by_id("t")
     assert time.monotonic() - begun < 5
     assert "s3cr3t-p" not in leaks(caught.value, store)

@@ -246,8 +246,10 @@ async def test_behind_a_transaction_pooler_nothing_of_a_session_is_assumed(facto
             assert (await store.memory.list_messages("t")).total == 32
             thread = await store.memory.get_thread_by_id("t")
             assert thread.metadata == {f"k{i}": i for i in range(8)}
-            include = [{"id": m.id, "withPreviousMessages": 1, "withNextMessages": 1}
-                       for m in (await store.memory.list_messages("t", per_page=3)).messages[1:2]]
+            include = [
+                {"id": m.id, "withPreviousMessages": 1, "withNextMessages": 1}
+                for m in (await store.memory.list_messages("t", per_page=3)).messages[1:2]
+            ]
             page = await store.memory.list_messages("t", include=include, per_page=0)
             assert len(page.messages) == 3
             asked = "SELECT count(*) FROM pg_prepared_statements"
@@ -320,7 +322,5 @@ def test_fifty_steps_that_report_at_once_from_four_processes_lose_nothing(factor
     assert [process.returncode for process in processes] == [0] * PROCESSES
     snapshot = asyncio.run(end())
     assert set(snapshot["context"]) == {f"step-{i}" for i in range(STEPS)}
-    assert all(
-        snapshot["context"][f"step-{i}"]["output"] == {"step": i} for i in range(STEPS)
-    )
+    assert all(snapshot["context"][f"step-{i}"]["output"] == {"step": i} for i in range(STEPS))
     assert snapshot["requestContext"] == {f"k{i}": i for i in range(STEPS)}

@@ -153,7 +153,7 @@ def moment(table: Table, column: Column, prefix: str = "") -> str:
 
 
 def _both(name: str, new: str) -> str:
-    return f"\"{name}\" = {new}, \"{name}{TWIN}\" = ({new}) AT TIME ZONE 'UTC'"
+    return f'"{name}" = {new}, "{name}{TWIN}" = ({new}) AT TIME ZONE \'UTC\''
 
 
 def _rounds(put: Put) -> list[Put]:
@@ -269,7 +269,8 @@ class PostgresDialect(Dialect):
             return f"{self.operand(table, column)} = {bound}"
         if (table.name, column.name) not in TWICE:
             return f"{name} = {bound}::jsonb"
-        return f"({name} = {bound}::jsonb OR {name} = to_jsonb({bound}::text))"
+        # The text as it is: a parameter that is JSONB at first would be spelt anew.
+        return f"({name} = {bound}::text::jsonb OR {name} = to_jsonb({bound}::text))"
 
     def differs(self, name: str, bound: str) -> str:
         """Not equal, where absent differs from everything."""

@@ -59,7 +59,7 @@ class Installation:
     async def has_rows(self, connection: Connection, statement: Statement) -> bool:
         """Whether the table of a statement has rows."""
         name = f'"{self.schema.schema}"."{statement.table}"'
-        cursor = await sent(connection, Statement(f"SELECT 1 FROM {name} LIMIT 1"))  # noqa: S608
+        cursor = await sent(connection, Statement(f"SELECT 1 FROM {name} LIMIT 1"))
         return await cursor.fetchone() is not None
 
     async def index(

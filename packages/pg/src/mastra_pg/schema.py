@@ -15,13 +15,17 @@ from mastra_pg.dialect import TWIN, PostgresDialect, moment, timestamps
 NAME_BYTES: Final = 63
 # The thread of a suspended step, or of a durable loop, as the original looks for it.
 _THREAD: Final = (
-    "COALESCE((jsonb_path_query_first(snapshot, '$.\"context\".*?(@.\"status\" == \"suspended\")"
+    'COALESCE((jsonb_path_query_first(snapshot, \'$."context".*?(@."status" == "suspended")'
     '."suspendPayload"."__streamState"."messageList"."memoryInfo"."threadId"\') #>> \'{}\'), '
     "(snapshot #>> '{context,input,messageListState,memoryInfo,threadId}'))"
 )
 # The original's indexes: (table, name, how); the unique ones only on tables that we make.
 ORIGINAL: Final[Sequence[tuple[str, str, str]]] = (
-    ("mastra_threads", "mastra_threads_resourceid_createdat_idx", '("resourceId", "createdAt" DESC)'),
+    (
+        "mastra_threads",
+        "mastra_threads_resourceid_createdat_idx",
+        '("resourceId", "createdAt" DESC)',
+    ),
     ("mastra_messages", "mastra_messages_thread_id_createdat_idx", '(thread_id, "createdAt" DESC)'),
     ("mastra_observational_memory", "idx_om_lookup_key", '("lookupKey")'),
     (
@@ -54,7 +58,11 @@ ORIGINAL: Final[Sequence[tuple[str, str, str]]] = (
         '("startedAt" DESC) WHERE "parentSpanId" IS NULL',
     ),
     ("mastra_ai_spans", "mastra_ai_spans_entitytype_entityid_idx", '("entityType", "entityId")'),
-    ("mastra_ai_spans", "mastra_ai_spans_entitytype_entityname_idx", '("entityType", "entityName")'),
+    (
+        "mastra_ai_spans",
+        "mastra_ai_spans_entitytype_entityname_idx",
+        '("entityType", "entityName")',
+    ),
     ("mastra_ai_spans", "mastra_ai_spans_orgid_userid_idx", '("organizationId", "userId")'),
     ("mastra_ai_spans", "mastra_ai_spans_metadata_gin_idx", "USING gin (metadata)"),
     ("mastra_ai_spans", "mastra_ai_spans_tags_gin_idx", "USING gin (tags)"),
@@ -66,7 +74,11 @@ ORIGINAL: Final[Sequence[tuple[str, str, str]]] = (
         "idx_dataset_items_dataset_validto_deleted",
         '("datasetId", "validTo", "isDeleted")',
     ),
-    ("mastra_dataset_items", "idx_dataset_items_dataset_version", '("datasetId", "datasetVersion")'),
+    (
+        "mastra_dataset_items",
+        "idx_dataset_items_dataset_version",
+        '("datasetId", "datasetVersion")',
+    ),
     (
         "mastra_dataset_items",
         "idx_dataset_items_external_id_history",
@@ -82,7 +94,11 @@ ORIGINAL: Final[Sequence[tuple[str, str, str]]] = (
     ),
     ("mastra_experiments", "idx_experiments_org_project", '("organizationId", "projectId")'),
     ("mastra_experiment_results", "idx_experiment_results_experimentid", '("experimentId")'),
-    ("mastra_experiment_results", "idx_experiment_results_org_project", '("organizationId", "projectId")'),
+    (
+        "mastra_experiment_results",
+        "idx_experiment_results_org_project",
+        '("organizationId", "projectId")',
+    ),
     ("mastra_experiment_results", "idx_experiment_results_tags_gin", "USING gin (tags)"),
 )
 UNIQUE: Final[Sequence[tuple[str, str, str]]] = (

@@ -32,10 +32,7 @@ def row(table: Table, **values: Value) -> Row:
     unknown = set(values) - set(table.names)
     assert not unknown, unknown
     return tuple(
-        [
-            values.get(c.name, None if c.nullable else _DEFAULTS[c.type])
-            for c in table.columns
-        ]
+        [values.get(c.name, None if c.nullable else _DEFAULTS[c.type]) for c in table.columns]
     )
 
 
