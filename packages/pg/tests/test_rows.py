@@ -12,7 +12,7 @@ from mastra_core import Message, Resource, Thread
 from mastra_core.errors import InvalidArgumentError
 from mastra_core.storage.schema import Query, Update, Where
 from mastra_core.storage.tables import DATASETS, THREADS
-from mastra_pg.dialect import decoded_twice, encoded_twice, literal
+from mastra_pg.values import decoded_twice, encoded_twice, literal
 
 AT = datetime(2024, 3, 1, 12, 0, 0, 5000, tzinfo=UTC)
 CONTENT = {"format": 2, "parts": [{"type": "text", "text": "hello"}]}

@@ -20,13 +20,13 @@ from mastra_core.errors import (
     StorageError,
     UnavailableError,
 )
-from mastra_core.storage.loops import pauses
+from mastra_core.storage.loops import PerLoop, pauses
 from mastra_core.storage.schema import Table, Where
 from mastra_core.storage.sql import Statement
 from mastra_core.storage.sqlbackend import SETUP_ATTEMPTS, SqlBackend
 from mastra_pg.dialect import TWICE, PostgresDialect
 from mastra_pg.install import Installation
-from mastra_pg.pool import Connection, connect, leave, pipelined, sent, shared, taken
+from mastra_pg.pool import Connection, connect, give, leave, pipelined, sent, shared, take
 from mastra_pg.schema import PostgresSchema
 from mastra_pg.settings import PostgresOptions, Settings, schema_name, settings
 
@@ -122,6 +122,7 @@ class PostgresBackend(SqlBackend):
         self._default_indexes = default_indexes
         self._bound = settings.pool_timeout + settings.statement_timeout + GRACE
         self._version = 0
+        self._shared = PerLoop(lambda: shared(settings, self))
 
     def __repr__(self) -> str:
         return f"PostgresBackend({self.place!r}, schema={self.dialect.schema!r})"
@@ -191,10 +192,13 @@ class PostgresBackend(SqlBackend):
     async def _connected(self, do: Callable[[Connection], Awaitable[T]]) -> T:
         """Do it on a connection, within the time that there is."""
         async with asyncio.timeout(self._bound):
-            pool = self._given or await shared(self._settings, self).opened()
-            async with taken(pool, self._settings) as connection:
+            pool = self._given or await self._shared.get().opened()
+            connection = await take(pool, self._settings)
+            try:
                 self._version = self._version or connection.info.server_version
                 return await do(connection)
+            finally:
+                await give(pool, connection)
 
     async def _setup(self, tables: Sequence[Table]) -> None:
         """Look what is there and add what is not, so that nobody is kept from writing for long."""
@@ -216,8 +220,11 @@ class PostgresBackend(SqlBackend):
         if not late:
             return
         if self._given is not None:
-            async with taken(self._given, self._settings) as connection:
+            connection = await take(self._given, self._settings)
+            try:
                 await installation.index(connection, late, lasting=self._settings.prepared)
+            finally:
+                await give(self._given, connection)
             return
         # A connection of its own: it may take hours, and has no bound on time.
         async with await connect(self._settings) as connection:
@@ -240,15 +247,16 @@ class PostgresBackend(SqlBackend):
         if guard is not None and error.sqlstate == "22P02":
             return self.unmet(Statement("", change=int(guard[1])))
         code = error.sqlstate or ""
-        found = [row for row in CODES if code.startswith(row[0])] if code else []
-        if not code and isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError)):
-            found = [row for row in REFUSED if re.search(row[0], said)]
-            found.append(("", UnavailableError, "the database cannot be reached; try again"))
-        _, kind, advice = found[0] if found else ("", StorageError, type(error).__name__)
+        kind, advice = StorageError, type(error).__name__
+        if code:
+            kind, advice = next((r[1:] for r in CODES if code.startswith(r[0])), (kind, advice))
+        elif isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError)):
+            away = (UnavailableError, "the database cannot be reached; try again")
+            kind, advice = next((r[1:] for r in REFUSED if re.search(r[0], said)), away)
         return kind(f"{self!r} could not {doing}: {advice} ({said})")
 
     async def _close(self) -> None:
-        if self._given is None:
+        if self._shared.pop() is not None:
             await leave(self._settings, self)
 
 

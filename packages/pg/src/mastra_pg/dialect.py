@@ -11,13 +11,14 @@ from typing import Any, ClassVar, Final, cast
 import msgspec
 
 from mastra_core.clock import iso
-from mastra_core.errors import CorruptDataError, InvalidArgumentError
-from mastra_core.storage.codec import from_json, to_json
+from mastra_core.errors import InvalidArgumentError
+from mastra_core.storage.codec import to_json
 from mastra_core.storage.schema import (
     Advance,
     Column,
     ColumnType,
     Put,
+    Query,
     Row,
     Table,
     Update,
@@ -26,8 +27,10 @@ from mastra_core.storage.schema import (
 )
 from mastra_core.storage.sql import Decoder, Dialect, Statement, quoted
 from mastra_core.storage.tables import EXPERIMENT_RESULTS, EXPERIMENTS, RESOURCES, SCORERS
+from mastra_pg.values import ABSENT, decoded_twice, encoded_twice, literal
 
 INT64: Final = 2**63
+LIMITS: Final = 64
 # The twin of a timestamp: the same moment with a time zone. It is what the original reads.
 TWIN: Final = "Z"
 # Where the original fills the twin with the time of the insert, and only the column is right.
@@ -49,8 +52,6 @@ TWICE: Final = frozenset(
         ),
     }
 )
-# An absent value where the original forbids it: what it reads there is no value either.
-ABSENT: Final = '"null"'
 
 
 def _text_of(at: datetime) -> str:
@@ -62,58 +63,8 @@ def _in_utc(values: Sequence[datetime | None]) -> Sequence[datetime | None]:
     return [None if value is None else value.replace(tzinfo=UTC) for value in values]
 
 
-def _is_json(text: str) -> bool:
-    try:
-        from_json(text)
-    except CorruptDataError:
-        return False
-    return True
-
-
-def encoded_twice(text: str | None) -> str | None:
-    """JSON as it is stored where the original encodes twice.
-
-    All but strings that look like JSON stand as they are; those are encoded twice, or reading
-    would take them for what they look like.
-    """
-    if text is None or not text.startswith('"'):
-        return text
-    return to_json(text) if _is_json(from_json(text)) else text
-
-
-def decoded_twice(text: str | None) -> str | None:
-    """The JSON inside a JSON string, if there is any; else the JSON as it is."""
-    if text is None or not text.startswith('"'):
-        return text
-    if text == ABSENT:
-        return None
-    inner = from_json(text)
-    return inner if _is_json(inner) else text
-
-
 def _decode_twice(values: Sequence[Any]) -> Sequence[Any]:
     return [decoded_twice(value) for value in values]
-
-
-def literal(values: Sequence[Any]) -> str:
-    """An array as text, which costs a tenth of what the driver's own lists do.
-
-    Texts are quoted all at once: U+0000 occurs in none of them, so that it can stand between.
-    """
-    if None not in values:
-        try:
-            joined = "\0".join(values)
-        except TypeError:
-            return "{" + ",".join(map(str, values)) + "}"
-        if not values:
-            return "{}"
-        quoted_text = joined.replace("\\", "\\\\").replace('"', '\\"').replace("\0", '","')
-        return f'{{"{quoted_text}"}}'
-    given = [value for value in values if value is not None]
-    if all(isinstance(value, str) for value in given):
-        pieces = iter(literal([value])[1:-1] for value in given)
-        return "{" + ",".join(["NULL" if v is None else next(pieces) for v in values]) + "}"
-    return "{" + ",".join(["NULL" if v is None else str(v) for v in values]) + "}"
 
 
 @functools.cache
@@ -219,6 +170,7 @@ class PostgresDialect(Dialect):
     def __init__(self, schema: str = "public") -> None:
         super().__init__()
         self.schema = schema
+        self._limits: set[int | None] = {None}
         self._combined = functools.lru_cache(512)(_combined)
 
     def name(self, table: Table) -> str:
@@ -242,6 +194,27 @@ class PostgresDialect(Dialect):
         if value is None or isinstance(value, (str, bool)):
             return self.bound(params, value)
         return self.bound(params, float(value) if kind == "float" else value)
+
+    def bounds(self, query: Query) -> tuple[object, ...]:
+        """What the text of ``limited`` depends on: limits stand in it."""
+        return (self.written_limit(query), *super().bounds(query))
+
+    def written_limit(self, query: Query) -> int | None:
+        """The limit, if it is one of the few that are met first; others are bound.
+
+        A bound one the server guesses to be a tenth of the rows, and then plans each time anew.
+        """
+        if query.limit not in self._limits and len(self._limits) < LIMITS:
+            self._limits.add(query.limit)
+        return query.limit if query.limit in self._limits else None
+
+    def limited(self, query: Query, params: list[Any]) -> str:
+        """The end of a SELECT: how many rows, from which on."""
+        limit = self.written_limit(query)
+        if limit is None:
+            return super().limited(query, params)
+        text = f" LIMIT {limit:d}"
+        return f"{text} OFFSET {self.bound(params, query.offset)}" if query.offset else text
 
     def operand(self, table: Table, column: Column) -> str:
         """One column as conditions compare it: of a timestamp and its twin, what holds."""

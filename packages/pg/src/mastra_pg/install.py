@@ -31,8 +31,8 @@ class Installation:
     async def make(self, connection: Connection) -> list[Statement]:
         """Make all in one transaction, but indexes of tables that have rows: these are given back."""
         async with connection.transaction():
-            await connection.execute("SET LOCAL statement_timeout = 0")
-            await connection.execute(f"SELECT pg_advisory_xact_lock({LOCK})")
+            await sent(connection, Statement("SET LOCAL statement_timeout = 0"))
+            await sent(connection, Statement(f"SELECT pg_advisory_xact_lock({LOCK})"))
             await self.make_schema(connection)
             broken = await self.broken(connection)
             late: list[Statement] = []
@@ -49,7 +49,7 @@ class Installation:
         name = self.schema.schema
         asked = Statement("SELECT 1 FROM pg_namespace WHERE nspname = $1", [name])
         if await (await sent(connection, asked)).fetchone() is None:
-            await connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{name}"')
+            await sent(connection, Statement(f'CREATE SCHEMA IF NOT EXISTS "{name}"'))
 
     async def broken(self, connection: Connection) -> set[str]:
         """The indexes whose making was broken off; nothing uses them, and the name is taken."""
@@ -72,7 +72,7 @@ class Installation:
         same index at once may undo each other, and it is made by the next set-up.
         """
         if lasting:
-            await connection.execute("SET statement_timeout = 0")
+            await sent(connection, Statement("SET statement_timeout = 0"))
             asked = Statement(f"SELECT pg_try_advisory_lock({INDEX_LOCK})")
             if await (await sent(connection, asked)).fetchone() != (True,):
                 return
@@ -82,9 +82,11 @@ class Installation:
                 index = self.schema.index_of(statement)
                 if index in broken:
                     dropped = f'"{self.schema.schema}"."{index}"'
-                    await connection.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {dropped}")
-                await connection.execute(concurrently(statement))
+                    await sent(
+                        connection, Statement(f"DROP INDEX CONCURRENTLY IF EXISTS {dropped}")
+                    )
+                await sent(connection, Statement(concurrently(statement)))
         finally:
             if lasting and not connection.closed:
-                await connection.execute(f"SELECT pg_advisory_unlock({INDEX_LOCK})")
-                await connection.execute("RESET statement_timeout")
+                await sent(connection, Statement(f"SELECT pg_advisory_unlock({INDEX_LOCK})"))
+                await sent(connection, Statement("RESET statement_timeout"))

@@ -7,8 +7,7 @@ import contextlib
 import itertools
 import select
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any, Final, TypeAlias
 from weakref import WeakSet
 
@@ -37,6 +36,8 @@ DEFAULTS: Final = {
 ISOLATION: Final = r"-c default_transaction_isolation=read\ committed"
 PREPARED: Final = 200
 _forgotten = itertools.count()
+# Connections of callers' pools that were not in autocommit, while they are used here.
+_borrowed: WeakSet[AsyncConnection[Any]] = WeakSet()
 _ERRORS: Final = select.POLLIN | select.POLLERR | select.POLLHUP
 
 
@@ -85,11 +86,12 @@ class SharedPool:
         if self._pool is not None:
             return self._pool
         async with self._opening:
-            if self._pool is None:
+            pool = self._pool
+            if pool is None:
                 tried = await connect(self.settings)
                 self.version = tried.info.server_version
                 await tried.close()
-                pool = AsyncConnectionPool(
+                pool = AsyncConnectionPool[Connection](
                     conninfo(self.settings),
                     kwargs={
                         "autocommit": True,
@@ -105,7 +107,7 @@ class SharedPool:
                 await pool.open()
                 self._closing = at_end_of_loop(self._abandon)
                 self._pool = pool
-        return self._pool
+        return pool
 
     async def close(self) -> None:
         """Close the connections; the next use opens them again."""
@@ -172,30 +174,41 @@ def alive(connection: Connection) -> bool:
     return False
 
 
-@asynccontextmanager
-async def taken(
-    pool: AsyncConnectionPool[Connection], settings: Settings
-) -> AsyncIterator[Connection]:
-    """A live connection of the pool in autocommit, given back as it was."""
+async def take(pool: AsyncConnectionPool[Connection], settings: Settings) -> Connection:
+    """A live connection of the pool, to be given back by ``give``."""
+    try:
+        connection = await pool.getconn(settings.pool_timeout)
+        if not alive(connection):
+            connection = await _another(pool, settings, connection)
+    except PoolTimeout:
+        raise exhausted(pool, settings) from None
+    if not connection.autocommit:
+        await connection.set_autocommit(True)
+        _borrowed.add(connection)
+    return connection
+
+
+async def _another(
+    pool: AsyncConnectionPool[Connection], settings: Settings, dead: Connection
+) -> Connection:
+    """A live connection instead of one that the server ended; after a restart all are."""
     deadline = time.monotonic() + settings.pool_timeout
     while True:
-        try:
-            connection = await pool.getconn(max(0.001, deadline - time.monotonic()))
-        except PoolTimeout:
-            raise exhausted(pool, settings) from None
+        await dead.close()
+        await pool.putconn(dead)
+        connection = await pool.getconn(max(0.001, deadline - time.monotonic()))
         if alive(connection):
-            break
-        await connection.close()
-        await pool.putconn(connection)
-    was = connection.autocommit
-    try:
-        if not was:
-            await connection.set_autocommit(True)
-        yield connection
-    finally:
-        if not was and not connection.closed:
-            await connection.set_autocommit(was)
-        await pool.putconn(connection)
+            return connection
+        dead = connection
+
+
+async def give(pool: AsyncConnectionPool[Connection], connection: Connection) -> None:
+    """Give a connection back as it was."""
+    if connection in _borrowed:
+        _borrowed.discard(connection)
+        if not connection.closed:
+            await connection.set_autocommit(False)
+    await pool.putconn(connection)
 
 
 def exhausted(pool: AsyncConnectionPool[Connection], settings: Settings) -> UnavailableError:
@@ -216,7 +229,8 @@ def exhausted(pool: AsyncConnectionPool[Connection], settings: Settings) -> Unav
 async def sent(connection: Connection, statement: Statement) -> AsyncRawCursor[Any]:
     """The cursor of a statement that was executed, whatever the connection's own kind of rows."""
     cursor = AsyncRawCursor(connection, row_factory=tuple_row)
-    await cursor.execute(statement.sql, statement.params)
+    # As bytes, since type checkers believe that other text than literals is dangerous.
+    await cursor.execute(statement.sql.encode(), statement.params)
     return cursor
 
 
@@ -232,5 +246,5 @@ async def pipelined(
             # The server skipped what came behind the failure, but the driver believes that it
             # prepared statements there. This makes both forget all of them: the driver looks at
             # the outcome of a text only when it meets it for the first time.
-            await connection.execute(f"DEALLOCATE ALL /* {next(_forgotten)} */")
+            await sent(connection, Statement(f"DEALLOCATE ALL /* {next(_forgotten)} */"))
         raise
