@@ -14,7 +14,7 @@ from psycopg.adapt import Buffer, Dumper
 from mastra_core.storage.sql import Statement
 from mastra_pg.backend import MADE_TWICE, PostgresBackend
 from mastra_pg.install import LOCK
-from mastra_pg.pool import connect, sent, taken
+from mastra_pg.pool import connect, give, sent, take
 from mastra_pg.settings import PostgresOptions, schema_name, settings
 
 T = TypeVar("T")
@@ -89,9 +89,9 @@ class VectorBackend(PostgresBackend):
 
         async def run(connection: AsyncConnection[Any]) -> None:
             async with connection.transaction():
-                await connection.execute("SET LOCAL statement_timeout = 0")
-                await connection.execute(f"SELECT pg_advisory_xact_lock({LOCK})")
-                for statement in statements:
+                limits = Statement("SET LOCAL statement_timeout = 0")
+                lock = Statement(f"SELECT pg_advisory_xact_lock({LOCK})")
+                for statement in (limits, lock, *statements):
                     await sent(connection, statement)
 
         for attempt in range(1, ATTEMPTS + 1):
@@ -105,8 +105,11 @@ class VectorBackend(PostgresBackend):
     async def build(self, statements: Sequence[Statement]) -> None:
         """Statements that may take hours and are no transaction, while others read and write."""
         if self._given is not None:
-            async with taken(self._given, self._settings) as connection:
+            connection = await take(self._given, self._settings)
+            try:
                 return await self._unbounded(connection, statements)
+            finally:
+                await give(self._given, connection)
         async with await connect(self._settings) as connection:
             return await self._unbounded(connection, statements)
 
@@ -116,13 +119,13 @@ class VectorBackend(PostgresBackend):
         # Behind a pooler there is no session to set it in, and no bound of ours either.
         lasting = self._settings.prepared
         if lasting:
-            await connection.execute("SET statement_timeout = 0")
+            await sent(connection, Statement("SET statement_timeout = 0"))
         try:
             for statement in statements:
                 await sent(connection, statement)
         finally:
             if lasting and not connection.closed:
-                await connection.execute("RESET statement_timeout")
+                await sent(connection, Statement("RESET statement_timeout"))
 
     async def _connected(self, do: Callable[[AsyncConnection[Any]], Awaitable[T]]) -> T:
         async def taught(connection: AsyncConnection[Any]) -> T:

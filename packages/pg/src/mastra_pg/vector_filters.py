@@ -11,7 +11,7 @@ from typing import Any, Final, cast
 
 from mastra_core.storage.codec import to_json
 from mastra_core.vector.filters import All, Compare, Node, Scalar, ascii_lower
-from mastra_pg.dialect import literal
+from mastra_pg.values import literal
 
 SIGNS: Final = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 

@@ -38,6 +38,9 @@ def values(index: str, key: str) -> str:
 
 def _hashed(index: str, key: str, kind: str) -> str:
     found = f"{xxh32(key.encode()):x}"
+    if len(index) > 55 - len(found):
+        # Of two long names the beginnings may be the same; the original's indexes are mixed up then.
+        found = f"{xxh32(f'{index}.{key}'.encode()):x}"
     return f"{index[: 55 - len(found)]}_{kind}_{found}_idx"
 
 

@@ -10,7 +10,7 @@ from mastra_core.errors import SchemaError
 from mastra_core.storage.sql import Statement
 from mastra_core.vector.filters import Node
 from mastra_core.vector.schema import Item
-from mastra_pg.dialect import literal
+from mastra_pg.values import literal
 from mastra_pg.vector_backend import sparse, vector, vectors
 from mastra_pg.vector_filters import Params, translated
 from mastra_pg.vector_schema import Shape
