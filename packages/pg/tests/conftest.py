@@ -11,7 +11,7 @@ import psycopg
 import pytest
 import pytest_asyncio
 
-from mastra_pg import PostgresStore
+from mastra_pg import PgVector, PostgresStore
 
 
 class Factory:
@@ -28,6 +28,20 @@ class Factory:
     def empty(self) -> Factory:
         """The same on a new schema."""
         return Factory(self.server, f"s{uuid4().hex}")
+
+
+class VectorFactory(Factory):
+    """The same for vectors."""
+
+    kind: type[PgVector] = PgVector
+
+    def __call__(self, **options) -> PgVector:
+        given = {"connection_string": self.server, "schema_name": self.schema, **options}
+        return self.kind(id="conformance", **given)
+
+    def empty(self) -> VectorFactory:
+        """The same on a new schema."""
+        return type(self)(self.server, f"s{uuid4().hex}")
 
 
 class Line:
@@ -102,6 +116,12 @@ class Line:
 def storage_factory(postgres):
     """Stores on a schema of this run."""
     return Factory(postgres.url, f"s{uuid4().hex}")
+
+
+@pytest.fixture(scope="session")
+def vector_factory(postgres):
+    """Vector stores on a schema of this run."""
+    return VectorFactory(postgres.url, f"s{uuid4().hex}")
 
 
 @pytest.fixture
