@@ -75,9 +75,7 @@ class Vectors:
 
     def take(self, count: int) -> list[array[float]]:
         gauss, choice = self._random.gauss, self._random.choice
-        return [
-            array("f", [x + gauss(0, 0.7) for x in choice(self._topics)]) for _ in range(count)
-        ]
+        return [array("f", [x + gauss(0, 0.7) for x in choice(self._topics)]) for _ in range(count)]
 
 
 def metadata(number: int) -> dict[str, Any]:
