@@ -33,6 +33,12 @@ class AgnoSQLite(System):
     package = "agno"
     settings = "WAL, synchronous NORMAL (set on the engine)"
 
+    def connect(self) -> Any:
+        """Return the database on an engine of its own."""
+        self.engine = create_engine(f"sqlite:///{self.folder / 'agno.db'}")
+        relaxed(self.engine)
+        return SqliteDb(db_engine=self.engine)
+
     async def seed(self) -> None:
         await self.open()
         now = int(time.time())
@@ -61,9 +67,7 @@ class AgnoSQLite(System):
             )
 
     async def open(self) -> None:
-        self.engine = create_engine(f"sqlite:///{self.folder / 'agno.db'}")
-        relaxed(self.engine)
-        self.db = SqliteDb(db_engine=self.engine)
+        self.db = self.connect()
         self.index = APPENDED[1]
         self.appended = self._session(APPENDED[0], OWNER, int(time.time()))
 

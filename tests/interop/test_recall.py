@@ -14,7 +14,7 @@ from mastra_memory import Memory
 
 from .plain import at
 
-pytestmark = pytest.mark.asyncio
+pytestmark = [pytest.mark.asyncio, pytest.mark.only("libsql")]
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 INDEX = "memory_messages_26"
