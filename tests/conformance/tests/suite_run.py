@@ -72,6 +72,7 @@ def run_suite(
 ) -> Run:
     """Run a test module (its text) on an adapter (text that makes another ``Adapter`` or
     ``Vectors``)."""
+    folder.mkdir(exist_ok=True)
     conftest = CONFTEST.format(adapter=textwrap.dedent(adapter), fixtures=textwrap.dedent(fixtures))
     (folder / "conftest.py").write_text(conftest, encoding="utf-8")
     (folder / "test_it.py").write_text(textwrap.dedent(module), encoding="utf-8")
