@@ -21,6 +21,8 @@ for await (const line of requests) {
   const ms = [];
   const ids = [];
   for (const queryVector of vectors) {
+    // The first question warms up; the others are asked for a second.
+    if (ms.length > 1 && ms.reduce((a, b) => a + b) > 1000) break;
     const start = performance.now();
     const found = await store.query({ indexName, queryVector, topK, ...(filter && { filter }) });
     ms.push(performance.now() - start);

@@ -209,21 +209,22 @@ async def measure(path: Path, rounds: int) -> list[str]:
     questions = Vectors(3)
     gc.collect()
     gc.freeze()
-    lines = ["| | " + " | ".join(systems) + " | ours / bare | found: ours | original |"]
-    lines.append("|---" * (len(systems) + 4) + "|")
+    lines = [f"| ms | {' | '.join(systems)} | ours / bare | found: {', '.join(systems)} |"]
+    lines.append("|---" * (len(systems) + 3) + "|")
     for cell in CELLS:
         times: dict[str, list[float]] = {name: [] for name in systems}
         right: dict[str, int] = dict.fromkeys(systems, 0)
-        asked = 0
+        asked: dict[str, int] = dict.fromkeys(systems, 0)
         for turn in range(rounds):
             vectors = questions.take(QUERIES)
             truth = await nearest(ours, cell, vectors[:4]) if turn < 5 else []
-            asked += sum(map(len, truth))
             names = list(systems)
             for name in names[turn % len(names) :] + names[: turn % len(names)]:
                 ms, found = await visit(systems[name], cell, vectors)
                 times[name].append(ms)
-                right[name] += sum(len(set(a) & set(b)) for a, b in zip(found, truth, strict=False))
+                for a, b in zip(found, truth, strict=False):
+                    right[name] += len(set(a) & set(b))
+                    asked[name] += len(b)
         lines.append(row(cell, times, right, asked))
         print(lines[-1], flush=True)
     for system in systems.values():
@@ -231,17 +232,16 @@ async def measure(path: Path, rounds: int) -> list[str]:
     return lines
 
 
-def row(cell: Cell, times: dict[str, list[float]], right: dict[str, int], asked: int) -> str:
+def row(
+    cell: Cell, times: dict[str, list[float]], right: dict[str, int], asked: dict[str, int]
+) -> str:
     cells = []
     for ms in times.values():
         low, high = quartiles(ms)
         cells.append(f"{figure(statistics.median(ms))} ({figure(low)} to {figure(high)})")
     pairs = zip(times["ours"], times["bare"], strict=True)
     cells.append(f"{statistics.median(a / b for a, b in pairs):.2f}")
-    cells += [
-        f"{100 * right[name] / asked:.0f} %" if name in right else "-"
-        for name in ("ours", "original")
-    ]
+    cells.append(", ".join([f"{100 * right[name] / asked[name]:.0f}" for name in times]) + " %")
     return f"| {cell.title} | {' | '.join(cells)} |"
 
 
