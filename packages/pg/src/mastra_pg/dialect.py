@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Final, cast
-
-import msgspec
 
 from mastra_core.clock import iso
 from mastra_core.errors import InvalidArgumentError
@@ -19,7 +16,6 @@ from mastra_core.storage.schema import (
     ColumnType,
     Put,
     Query,
-    Row,
     Table,
     Update,
     Value,
@@ -27,6 +23,7 @@ from mastra_core.storage.schema import (
 )
 from mastra_core.storage.sql import Decoder, Dialect, Statement, quoted
 from mastra_core.storage.tables import EXPERIMENT_RESULTS, EXPERIMENTS, RESOURCES, SCORERS
+from mastra_pg.joining import combined, rounds
 from mastra_pg.values import ABSENT, decoded_twice, encoded_twice, literal
 
 INT64: Final = 2**63
@@ -107,44 +104,6 @@ def _both(name: str, new: str) -> str:
     return f'"{name}" = {new}, "{name}{TWIN}" = ({new}) AT TIME ZONE \'UTC\''
 
 
-def _rounds(put: Put) -> list[Put]:
-    """The rows in as many parts as a key occurs: one statement replaces a row only once."""
-    at = [put.table.positions[name] for name in put.table.key]
-    rounds: list[dict[tuple[Value, ...], Row]] = [{}]
-    for row in put.rows:
-        key = tuple([row[i] for i in at])
-        free = next((r for r in rounds if key not in r), None)
-        if free is None:
-            rounds.append(free := {})
-        free[key] = row
-    if len(rounds) == 1:
-        return [put]
-    return [msgspec.structs.replace(put, rows=list(each.values())) for each in rounds]
-
-
-def _renumbered(sql: str, offset: int) -> str:
-    return re.sub(r"\$(\d+)", lambda found: f"${int(found[1]) + offset}", sql) if offset else sql
-
-
-def _combined(parts: tuple[tuple[str, int, bool, int], ...]) -> str:
-    """One statement of several: (text, number of parameters, guarded, change) of each."""
-    changes: list[str] = []
-    counts: list[str] = []
-    offset = 0
-    for i, (sql, params, guarded, change) in enumerate(parts):
-        changes.append(f"c{i} AS ({_renumbered(sql, offset)} RETURNING 1)")
-        offset += params
-        count = "count(*)"
-        if guarded:
-            offset += 1
-            count = (
-                f"CASE WHEN count(*) = ${offset}::bigint THEN count(*)::text "
-                f"ELSE 'guard {change}' END::integer"
-            )
-        counts.append(f"(SELECT {count} FROM c{i})")
-    return f"WITH {', '.join(changes)} SELECT {', '.join(counts)}"
-
-
 class PostgresDialect(Dialect):
     """PostgreSQL's SQL.
 
@@ -171,7 +130,9 @@ class PostgresDialect(Dialect):
         super().__init__()
         self.schema = schema
         self._limits: set[int | None] = {None}
-        self._combined = functools.lru_cache(512)(_combined)
+        # The columns with which an index begins, by table.
+        self.leading: set[tuple[str, str]] = set()
+        self._combined = functools.lru_cache(512)(combined)
 
     def name(self, table: Table) -> str:
         """The quoted name of a table in its schema."""
@@ -195,24 +156,30 @@ class PostgresDialect(Dialect):
             return self.bound(params, value)
         return self.bound(params, float(value) if kind == "float" else value)
 
-    def bounds(self, query: Query) -> tuple[object, ...]:
-        """What the text of ``limited`` depends on: limits stand in it."""
-        return (self.written_limit(query), *super().bounds(query))
+    def bounds(self, table: Table, query: Query) -> tuple[object, ...]:
+        """What the text of ``limited`` depends on: limits that stand in it."""
+        return (self.written_limit(table, query), *super().bounds(table, query))
 
-    def written_limit(self, query: Query) -> int | None:
-        """The limit, if it is one of the few that are met first; others are bound.
+    def written_limit(self, table: Table, query: Query) -> int | None:
+        """The limit, if it stands in the text: one of the few that are met first.
 
-        A bound one the server guesses to be a tenth of the rows, and then plans each time anew.
+        A bound one the server takes for a tenth of the rows, and plans each query anew, which
+        costs as much as finding a page. But where an index begins with what is ordered by, it must
+        see the values: a plan for all of them would walk along that index, past whatever is not
+        wanted, to the few rows of a small owner.
         """
+        leading = bool(query.order) and (table.name, query.order[0][0]) in self.leading
+        if leading and query.where:
+            return None
         if query.limit not in self._limits and len(self._limits) < LIMITS:
             self._limits.add(query.limit)
         return query.limit if query.limit in self._limits else None
 
-    def limited(self, query: Query, params: list[Any]) -> str:
+    def limited(self, table: Table, query: Query, params: list[Any]) -> str:
         """The end of a SELECT: how many rows, from which on."""
-        limit = self.written_limit(query)
+        limit = self.written_limit(table, query)
         if limit is None:
-            return super().limited(query, params)
+            return super().limited(table, query, params)
         text = f" LIMIT {limit:d}"
         return f"{text} OFFSET {self.bound(params, query.offset)}" if query.offset else text
 
@@ -322,8 +289,8 @@ class PostgresDialect(Dialect):
         """One INSERT for all rows: bound one by one if single, else an array for each column."""
         if not put.rows:
             return []
-        rounds = _rounds(put) if put.on_conflict == "replace" and len(put.rows) > 1 else [put]
-        return [self.inserting(each, position) for each in rounds]
+        parts = rounds(put) if put.on_conflict == "replace" and len(put.rows) > 1 else [put]
+        return [self.inserting(each, position) for each in parts]
 
     def inserting(self, put: Put, position: int) -> Statement:
         """The INSERT of rows whose keys differ."""

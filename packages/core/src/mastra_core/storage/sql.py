@@ -102,13 +102,13 @@ class Dialect(Conditions):
         if query.after is not None or not all(map(_names_text, where)):
             return self.written(table, query)
         # Most reads ask for rows by texts: all that have the same shape have the same statement.
-        bounds = self.bounds(query)
+        bounds = self.bounds(table, query)
         shape = (table, query.order, query.columns, bounds, *[w.column for w in where])
         sql = self._shapes.get(shape)
         if sql is None:
             sql = self._shapes[shape] = self.written(table, query).sql
         params: list[Any] = [w.value for w in where]
-        self.limited(query, params)
+        self.limited(table, query, params)
         return Statement(sql, params)
 
     def written(self, table: Table, query: Query) -> Statement:
@@ -123,13 +123,13 @@ class Dialect(Conditions):
             sql += f" WHERE {where}"
         if query.order:
             sql += self.ordered(table, query.order)
-        return Statement(sql + self.limited(query, params), params)
+        return Statement(sql + self.limited(table, query, params), params)
 
-    def bounds(self, query: Query) -> tuple[object, ...]:
+    def bounds(self, table: Table, query: Query) -> tuple[object, ...]:
         """What the text of ``limited`` depends on."""
         return (query.limit is None, not query.offset)
 
-    def limited(self, query: Query, params: list[Any]) -> str:
+    def limited(self, table: Table, query: Query, params: list[Any]) -> str:
         """The end of a SELECT: how many rows, from which on."""
         if query.limit is None:
             return ""
