@@ -157,9 +157,7 @@ async def test_both_find_the_same_with_the_same_scores(by_either, vectors, alone
 @pytest.mark.parametrize("metric", ["cosine", "euclidean", "dotproduct"])
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("maker", ["original", "ours"])
-async def test_every_type_and_metric_is_read_by_the_other_side(
-    vectors, alone, maker, kind, metric
-):
+async def test_every_type_and_metric_is_read_by_the_other_side(vectors, alone, maker, kind, metric):
     if maker == "original":
         config = {"type": "hnsw"}
         await alone.createIndex(

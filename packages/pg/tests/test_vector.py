@@ -147,7 +147,7 @@ async def test_the_graph_finds_nearly_all_that_a_look_at_all_finds(graph, metric
         found = await graph.query("other", query_vector=wanted, filter={"n": 3})
         truth = await rows(
             graph,
-            f'SELECT vector_id FROM "{schema(graph)}".other WHERE metadata->>\'n\' = \'3\' '
+            f"SELECT vector_id FROM \"{schema(graph)}\".other WHERE metadata->>'n' = '3' "
             f"ORDER BY embedding {operator} $1::vector LIMIT 10",
             str(wanted.tolist()),
         )
@@ -250,7 +250,9 @@ async def test_vectors_without_a_direction_score_0_along_the_graph_too(graph):
 
 
 async def test_ivfflat_is_made_of_the_rows_that_are_there(store):
-    await store.create_index("docs", dimension=DIMENSION, options={"type": "ivfflat", "ivf": {"lists": 20}})
+    await store.create_index(
+        "docs", dimension=DIMENSION, options={"type": "ivfflat", "ivf": {"lists": 20}}
+    )
     with pytest.raises(InvalidArgumentError, match="store vectors first"):
         await store.build_index("docs")
     await store.upsert("docs", vectors=some(1500), metadata=[{"n": n} for n in range(1500)])
@@ -442,7 +444,9 @@ async def test_two_schemas_are_apart_wherever_the_extension_is(vectors, postgres
         await one.upsert("docs", ids=["a"], vectors=[[1, 0]])
         await two.upsert("docs", ids=["b"], vectors=[[1, 0, 2]])
         assert ids(await one.query("docs", query_vector=[1, 0])) == ["a"]
-        assert [(m.id, m.score) for m in await two.query("docs", query_vector=[1, 0, 2])] == [("b", 5)]
+        assert [(m.id, m.score) for m in await two.query("docs", query_vector=[1, 0, 2])] == [
+            ("b", 5)
+        ]
         assert await one.list_indexes() == await two.list_indexes() == ["docs"]
 
 
@@ -505,10 +509,14 @@ async def test_behind_a_transaction_pooler_searches_go_along_the_graph(vectors):
             await store.upsert("docs", ids=names, vectors=given, metadata=metadata)
 
             async def turn(n: int) -> None:
-                await store.upsert("docs", ids=[names[n]], vectors=[given[n]], metadata=[metadata[n]])
+                await store.upsert(
+                    "docs", ids=[names[n]], vectors=[given[n]], metadata=[metadata[n]]
+                )
                 (found,) = await store.query("docs", query_vector=given[n], top_k=1)
                 assert found.id == names[n]
-                found = await store.query("docs", query_vector=given[n], top_k=100, filter={"third": True})
+                found = await store.query(
+                    "docs", query_vector=given[n], top_k=100, filter={"third": True}
+                )
                 assert len(found) == 100
 
             await asyncio.gather(*(turn(n) for n in range(40)))
@@ -534,7 +542,9 @@ async def test_a_long_build_has_no_bound_on_its_time(vectors):
         await store.upsert("docs", ids=["a"], vectors=[[1, 0]])
     async with vectors(statement_timeout=1) as store:
         async with await psycopg.AsyncConnection.connect(vectors.server) as blocking:
-            await blocking.execute(f"INSERT INTO \"{vectors.schema}\".docs (vector_id) VALUES ('b')")
+            await blocking.execute(
+                f"INSERT INTO \"{vectors.schema}\".docs (vector_id) VALUES ('b')"
+            )
             building = asyncio.create_task(store.build_index("docs"))
             done, _ = await asyncio.wait([building], timeout=2)
             assert not done
@@ -562,7 +572,9 @@ async def test_a_url_opens_a_vector_store(vectors):
 
 async def test_metadata_that_are_no_object_have_no_keys(store):
     await store.create_index("docs", dimension=2)
-    await store.upsert("docs", ids=["a", "b", "c", "d"], vectors=[[1, 0]] * 4, metadata=[{"k": 1}] * 4)
+    await store.upsert(
+        "docs", ids=["a", "b", "c", "d"], vectors=[[1, 0]] * 4, metadata=[{"k": 1}] * 4
+    )
     table = f'"{schema(store)}".docs'
     await run(
         store,

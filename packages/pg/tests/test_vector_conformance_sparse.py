@@ -3,6 +3,7 @@
 from uuid import uuid4
 
 import pytest
+
 from mastra_conformance.vectors import *  # noqa: F403
 
 from .conftest import VectorFactory

@@ -37,6 +37,7 @@ __all__ = [
 SCHEMES = ("postgresql", "postgres")
 DRIVERS = ("psycopg", "psycopg_pool")
 
+
 def _connect(url: str, **options: Any) -> PostgresStore:
     from mastra_pg.store import PostgresStore  # noqa: PLC0415 (the driver comes with it)
 

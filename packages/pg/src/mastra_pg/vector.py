@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from array import array
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final, Unpack, cast
@@ -25,15 +26,12 @@ from mastra_pg.vector_backend import open_vector_backend
 from mastra_pg.vector_schema import (
     PgIndexOptions,
     Shape,
-    additions,
     catalogue,
     chosen_type,
-    creation,
-    metadata_indexes,
-    rebuilding,
     shape_of,
 )
 from mastra_pg.vector_search import FEW, SMALL, Search, within
+from mastra_pg.vector_tables import Target, concurrently, target_of
 from mastra_pg.vector_writing import deleting, storing, updating
 
 # Storing a long vector in a graph takes some milliseconds; a statement has a bound on its time.
@@ -65,6 +63,8 @@ class PgVector(MastraVector):
         self._shapes: dict[str, Shape] = {}
         # The indexes that were seen to be too large to look at every vector.
         self._large: set[str] = set()
+        # Those that we added to what the original made.
+        self._tried: set[str] = set()
 
     async def build_index(
         self, index_name: str, *, options: Mapping[str, Any] | PgIndexOptions | None = None
@@ -76,7 +76,8 @@ class PgVector(MastraVector):
         """
         index = await self._index(index_name)
         shape = await self._shape(index)
-        given = checked(PgIndexOptions, options or {"type": shape.meant}, "options of an index")
+        asked = shape.meant if options is None else options
+        given = checked(PgIndexOptions, asked, f"options of a {self.name} index")
         if given.vector_type not in {None, shape.kind}:
             raise InvalidArgumentError(
                 f"the vectors of {index_name!r} are of the type {shape.kind}; that stays"
@@ -87,7 +88,7 @@ class PgVector(MastraVector):
             raise InvalidArgumentError(
                 f"{index_name!r} is empty; ivfflat finds its centres among the rows: store vectors first"
             )
-        statements = rebuilding(self._schema, shape, given, count)
+        statements = target_of(self._schema, shape).rebuilding(given, count)
         building = self.backend.build([Statement(sql) for sql in statements])
         self._shapes.pop(index_name, None)
         await self._in(index, building, f"build the index {index_name!r}")
@@ -106,15 +107,16 @@ class PgVector(MastraVector):
     ) -> None:
         kind = chosen_type(index, options)
         extension = await self._extension()
-        taken = Statement("SELECT 1 FROM pg_class WHERE oid = to_regclass($1)", [self._table(index)])
+        taken = Statement(
+            "SELECT 1 FROM pg_class WHERE oid = to_regclass($1)", [self._table(index)]
+        )
         if await self.backend.fetch(taken) and await self._find_index(index.name) is None:
             raise ConflictError(
                 f"the schema {self._schema} has {index.name!r} already, which is no index of vectors; "
                 "take another name"
             )
-        statements = creation(self._schema, extension, index, options, kind)
-        statements += self._of_metadata(index.name, metadata_indexes)
-        await self._define(statements)
+        target = Target(schema=self._schema, extension=extension, index=index, kind=kind)
+        await self._define(target.creation(options, metadata_indexes))
 
     async def _list_indexes(self) -> list[str]:
         rows = await self.backend.fetch(catalogue(self._schema))
@@ -128,6 +130,7 @@ class PgVector(MastraVector):
     async def _delete_index(self, index: Index) -> None:
         self._shapes.pop(index.name, None)
         self._large.discard(index.name)
+        self._tried.discard(index.name)
         await self._define([f"DROP TABLE IF EXISTS {self._table(index)}"])
 
     async def _upsert(
@@ -161,7 +164,7 @@ class PgVector(MastraVector):
                 return [s.matches(rows) for s, rows in zip(searches, answers, strict=True)]
         found = await self._by_nearness(searches)
         missing = [i for i, matches in enumerate(found) if matches is None]
-        if missing and shape.method == "flat" != shape.meant:
+        if missing and shape.method == "flat" != shape.meant.type:
             # Somebody may make an index meanwhile: look again the next time.
             self._shapes.pop(index.name, None)
         answers = await self._ask([searches[i].scan() for i in missing]) if missing else []
@@ -179,7 +182,7 @@ class PgVector(MastraVector):
         beside = [] if noughts is None else [noughts]
         statements = [searches[0].settings(), *beside, *[searches[i].near() for i in asked]]
         answers = await self.backend.fetch_many(statements)
-        rows_beside = answers[1] if beside else []
+        rows_beside: Sequence[Any] = answers[1] if beside else ()
         for i, rows in zip(asked, answers[1 + len(beside) :], strict=True):
             if searches[i].enough(rows):
                 found[i] = searches[i].matches([*rows, *rows_beside])
@@ -208,13 +211,11 @@ class PgVector(MastraVector):
     async def _close(self) -> None:
         self._shapes.clear()
         self._large.clear()
+        self._tried.clear()
         await self.backend.close()
 
     def _table(self, index: Index) -> str:
         return f'"{self._schema}"."{index.name}"'
-
-    def _of_metadata(self, name: str, keys: Sequence[str]) -> list[str]:
-        return metadata_indexes(self._schema, name, keys)
 
     async def _define(self, statements: Sequence[str]) -> None:
         await self._do(self.backend.define([Statement(sql) for sql in statements]), "define tables")
@@ -248,15 +249,26 @@ class PgVector(MastraVector):
         known = self._shapes.get(index.name)
         if known is None or known.index != index:
             if await self._find_index(index.name) is None:
-                raise NotFoundError(f"index {index.name!r} does not exist; create it with create_index")
+                raise NotFoundError(
+                    f"index {index.name!r} does not exist; create it with create_index"
+                )
             known = self._shapes[index.name]
         return known
 
     async def _extended(self, index: Index) -> Shape:
         """The same with what is ours in the table; it may be the original's, or be used by it."""
         shape = await self._shape(index)
-        if not shape.complete:
-            await self._define(additions(self._schema, shape))
-            await self._find_index(index.name)
-            shape = await self._shape(index)
-        return shape
+        if shape.complete or index.name in self._tried:
+            return shape
+        target = target_of(self._schema, shape)
+        if "document" not in shape.columns:
+            await self._define([target.document()])
+        if index.metric == "cosine":
+            # There may be many rows, and others that do the same; what reads can do without it.
+            self._tried.add(index.name)
+            with contextlib.suppress(ConflictError):
+                await self._do(
+                    self.backend.build([Statement(concurrently(target.noughts()))]), "index noughts"
+                )
+        await self._find_index(index.name)
+        return await self._shape(index)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from array import array
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Final, TypeVar
 
 import msgspec
 from psycopg import AsyncConnection, pq
@@ -18,7 +18,7 @@ from mastra_pg.pool import connect, give, sent, take
 from mastra_pg.settings import PostgresOptions, schema_name, settings
 
 T = TypeVar("T")
-ATTEMPTS = 5
+ATTEMPTS: Final = 5
 
 
 class Raw(msgspec.Struct, frozen=True):
@@ -96,11 +96,13 @@ class VectorBackend(PostgresBackend):
 
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                return await self._connected(run)
+                await self._connected(run)
             except MADE_TWICE:
                 # The original makes the same at the same time, and takes another lock.
                 if attempt == ATTEMPTS:
                     raise
+            else:
+                return
 
     async def build(self, statements: Sequence[Statement]) -> None:
         """Statements that may take hours and are no transaction, while others read and write."""

@@ -38,7 +38,8 @@ def translated(node: Node, params: Params, indexed: Collection[tuple[str, ...]] 
     Keys of the paths that are indexed stand in the text, where the server recognises the index.
     """
     if isinstance(node, Compare):
-        return _compare(node, params, node.path in indexed)
+        keys = [quoted(k) if node.path in indexed else params.add(k) for k in node.path]
+        return _compare(node, _reached(keys), params)
     if not node.nodes:
         return "true" if isinstance(node, All) else "false"
     terms = [translated(inner, params, indexed) for inner in node.nodes]
@@ -80,8 +81,7 @@ def _reached(keys: Sequence[str]) -> str:
     return f"({' -> '.join(['metadata', *keys])})"
 
 
-def _compare(compare: Compare, params: Params, indexed: bool) -> str:
-    at = value_at(compare.path) if indexed else _reached([params.add(k) for k in compare.path])
+def _compare(compare: Compare, at: str, params: Params) -> str:
     condition = _condition(compare, at, params)
     return f"({condition}) IS NOT TRUE" if compare.negated else condition
 
@@ -103,9 +103,10 @@ def _condition(compare: Compare, at: str, params: Params) -> str:
             return _ordered(SIGNS[op], cast("Scalar", wanted), at, params)
 
 
-def _contains(wanted: Any, at: str, params: Params) -> str:
+def _contains(wanted: Scalar | tuple[Scalar, ...], at: str, params: Params) -> str:
     """A stored text has the substring, or a stored array all the values: nothing else has an array."""
-    holding = f"{at} @> {params.json(list(wanted) if isinstance(wanted, tuple) else [wanted])}"
+    values = wanted if isinstance(wanted, tuple) else (wanted,)
+    holding = f"{at} @> {params.json(values)}"
     if not isinstance(wanted, str):
         return holding
     folded = params.add(ascii_lower(wanted))

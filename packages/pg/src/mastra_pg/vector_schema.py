@@ -7,8 +7,9 @@ in the comment on the table.
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import msgspec
@@ -17,21 +18,26 @@ from mastra_core.errors import InvalidArgumentError
 from mastra_core.storage.sql import Statement
 from mastra_core.vector.schema import Index, Metric
 from mastra_pg import vector_names as names
-from mastra_pg.vector_filters import quoted, text_at, value_at
 
 Kind: TypeAlias = Literal["vector", "halfvec", "sparsevec"]
 Method: TypeAlias = Literal["hnsw", "ivfflat", "flat"]
 
 # By the metric: the operator that gives the distance, and the end of the name of its operator class.
-OPERATORS: Final = {"cosine": "<=>", "euclidean": "<->", "dotproduct": "<#>"}
-CLASSES: Final = {"cosine": "cosine_ops", "euclidean": "l2_ops", "dotproduct": "ip_ops"}
+OPERATORS: Final[Mapping[Metric, str]] = {"cosine": "<=>", "euclidean": "<->", "dotproduct": "<#>"}
+CLASSES: Final[Mapping[Metric, str]] = {
+    "cosine": "cosine_ops",
+    "euclidean": "l2_ops",
+    "dotproduct": "ip_ops",
+}
 NORMS: Final = {"vector": "vector_norm", "halfvec": "l2_norm", "sparsevec": "l2_norm"}
 # How many numbers a vector may have in a table, and in an index by nearness.
 LONGEST: Final = {"vector": 16_000, "halfvec": 16_000, "sparsevec": 65_536}
 INDEXED: Final = {"vector": 2_000, "halfvec": 4_000, "sparsevec": 65_536}
 NOTE: Final = "mastra "
 _KEY: Final = re.compile(r" -> '((?:[^']|'')*)'::text")
-_VALUES: Final = re.compile(r"USING gin \(\(*metadata((?: -> '(?:[^']|'')*'::text\)*)+) jsonb_path_ops")
+_VALUES: Final = re.compile(
+    r"USING gin \(\(*metadata((?: -> '(?:[^']|'')*'::text\)*)+) jsonb_path_ops"
+)
 
 
 class HnswOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -67,6 +73,13 @@ class PgIndexOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     vector_type: Kind | None = None
 
 
+class _Note(msgspec.Struct, frozen=True, kw_only=True):
+    """What the comment on a table says."""
+
+    metric: Metric = "cosine"
+    options: PgIndexOptions | None = None
+
+
 class Shape(msgspec.Struct, frozen=True, kw_only=True):
     """What the catalogue says of an index."""
 
@@ -79,7 +92,7 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
     # How nearness is indexed, and how it is meant to be.
     method: Method
     lists: int
-    meant: Method
+    meant: PgIndexOptions
     rows: float
     columns: frozenset[str]
     indexes: frozenset[str]
@@ -140,26 +153,29 @@ def shape_of(row: Sequence[Any]) -> Shape | None:
     name, kind, oid, dimension, extension, version, rows, comment, columns, indexes = row
     if dimension < 1:
         return None
-    valid = [one for one in indexes or [] if one[4]]
-    by_nearness = [one for one in valid if one[1] in {"hnsw", "ivfflat"} and one[6] == ["embedding"]]
-    note = dict(part.split("=", 1) for part in str(comment or "").split() if "=" in part)
-    if not str(comment or "").startswith(NOTE):
-        note = {}
-    metric, method, text = note.get("metric", "cosine"), "flat", ""
+    found: Sequence[Sequence[Any]] = indexes or []
+    valid = [one for one in found if one[4]]
+    by_nearness = [
+        one for one in valid if one[1] in {"hnsw", "ivfflat"} and one[6] == ["embedding"]
+    ]
+    note = _read(comment)
+    metric: Metric = note.metric
+    method: Method = "flat"
+    text = ""
     if by_nearness:
         _, method, operators, text, *_ = by_nearness[0]
         metric = next(m for m, end in CLASSES.items() if operators.endswith(end))
     lists = re.search(r"lists='?(\d+)", text)
-    keys = [tuple(one[6] or ()) for one in valid if one[5]]
+    keys: list[tuple[str, ...]] = [tuple(one[6] or ()) for one in valid if one[5]]
     return Shape(
-        index=Index(name=name, dimension=dimension, metric=metric),  # type: ignore[arg-type]
+        index=Index(name=name, dimension=dimension, metric=metric),
         kind=kind,
         oid=oid,
         extension=extension,
         version=tuple(map(int, re.findall(r"\d+", version))),
-        method=method,  # type: ignore[arg-type]
+        method=method,
         lists=int(lists[1]) if lists else 0,
-        meant=note.get("type", method if method != "flat" else "hnsw"),  # type: ignore[arg-type]
+        meant=note.options or PgIndexOptions(type=method if by_nearness else "hnsw"),
         rows=rows,
         columns=frozenset(columns),
         indexes=frozenset(one[0] for one in valid),
@@ -189,94 +205,20 @@ def chosen_type(index: Index, options: PgIndexOptions) -> Kind:
     return kind
 
 
-def creation(
-    schema: str, extension: str, index: Index, options: PgIndexOptions, kind: Kind
-) -> list[str]:
-    """The statements that make a table: the original's, with what we add to it."""
-    name = f'"{schema}"."{index.name}"'
-    made = [
-        f"CREATE TABLE IF NOT EXISTS {name} (id SERIAL PRIMARY KEY, vector_id TEXT NOT NULL, "
-        f'embedding "{extension}".{kind}({index.dimension}), metadata JSONB DEFAULT \'{{}}\'::jsonb, '
-        "namespace VARCHAR(255) NOT NULL DEFAULT 'default', document TEXT)",
-        f'CREATE UNIQUE INDEX IF NOT EXISTS "{names.unique(index.name)}" '
-        f"ON {name} (namespace, vector_id)",
-        f"COMMENT ON TABLE {name} IS "
-        + quoted(f"{NOTE}metric={index.metric} type={options.type} lists={options.ivf.lists or 0}"),
-    ]
-    if options.type == "hnsw":
-        made.append(_by_nearness(name, extension, index, kind, _graph(options.hnsw), "hnsw"))
-    if index.metric == "cosine":
-        made.append(_nought(name, extension, index, kind))
-    return made
+def noted(index: Index, options: PgIndexOptions) -> str:
+    """The comment on a table: the metric, and how nearness is meant to be indexed."""
+    return NOTE + msgspec.json.encode(_Note(metric=index.metric, options=options)).decode()
 
 
-def metadata_indexes(schema: str, name: str, keys: Sequence[str]) -> list[str]:
-    """The statements that make two indexes for each key: the original's, of texts, and ours."""
-    table = f'"{schema}"."{name}"'
-    made: list[str] = []
-    for key in dict.fromkeys(keys):
-        path = key.split(".")
-        # What the catalogue would show with escapes is not recognised as an index.
-        if "\\" not in key and all(path):
-            made += [
-                f'CREATE INDEX IF NOT EXISTS "{names.metadata(name, key)}" ON {table} ({text_at(path)})',
-                f'CREATE INDEX IF NOT EXISTS "{names.values(name, key)}" ON {table} '
-                f"USING gin ({value_at(path)} jsonb_path_ops)",
-            ]
-    return made
-
-
-def additions(schema: str, shape: Shape) -> list[str]:
-    """The statements that add what is ours to a table that the original made."""
-    table = f'"{schema}"."{shape.index.name}"'
-    made = [f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS document TEXT"]
-    if shape.index.metric == "cosine":
-        made.append(_nought(table, shape.extension, shape.index, shape.kind))
-    return made
-
-
-def rebuilding(schema: str, shape: Shape, options: PgIndexOptions, count: int) -> list[str]:
-    """The statements that make the index by nearness anew, while others read and write."""
-    table, old = f'"{schema}"."{shape.index.name}"', names.near(shape.index.name)
-    note = f"{NOTE}metric={shape.index.metric} type={options.type} lists={options.ivf.lists or 0}"
-    made = [f'DROP INDEX CONCURRENTLY IF EXISTS "{schema}"."{old}"']
-    if options.type != "flat":
-        how = _graph(options.hnsw)
-        if options.type == "ivfflat":
-            how = f"lists = {options.ivf.lists or lists_for(count)}"
-        text = _by_nearness(table, shape.extension, shape.index, shape.kind, how, options.type)
-        made.append(text.replace("INDEX ", "INDEX CONCURRENTLY ", 1))
-    return [*made, f"COMMENT ON TABLE {table} IS {quoted(note)}"]
-
-
-def lists_for(count: int) -> int:
-    """How many lists pgvector's documentation recommends for so many rows."""
-    return max(1, round(count / 1000) if count <= 1_000_000 else round(count**0.5))
-
-
-def _graph(options: HnswOptions) -> str:
-    return f"m = {options.m}, ef_construction = {options.ef_construction}"
-
-
-def _by_nearness(
-    table: str, extension: str, index: Index, kind: Kind, how: str, method: Method
-) -> str:
-    return (
-        f'CREATE INDEX IF NOT EXISTS "{names.near(index.name)}" ON {table} USING {method} '
-        f'(embedding "{extension}".{kind}_{CLASSES[index.metric]}) WITH ({how})'
-    )
-
-
-def _nought(table: str, extension: str, index: Index, kind: Kind) -> str:
-    return (
-        f'CREATE INDEX IF NOT EXISTS "{names.nought(index.name)}" ON {table} (vector_id) '
-        f'WHERE "{extension}".{NORMS[kind]}(embedding) = 0'
-    )
+def _read(comment: object) -> _Note:
+    """What a comment says; somebody else's says nothing."""
+    if isinstance(comment, str) and comment.startswith(NOTE):
+        with contextlib.suppress(msgspec.MsgspecError):
+            return msgspec.json.decode(comment.removeprefix(NOTE), type=_Note)
+    return _Note()
 
 
 def _path(index: Sequence[Any]) -> tuple[str, ...]:
     """The keys of an index of the values at a path; nothing, if it is another one."""
     found = _VALUES.search(index[3])
     return tuple(k.replace("''", "'") for k in _KEY.findall(found[1])) if found else ()
-
-

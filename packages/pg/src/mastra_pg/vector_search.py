@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, cast
 
 from mastra_core.errors import CorruptDataError
 from mastra_core.storage.codec import from_json
@@ -20,6 +20,13 @@ FEW: Final = 2000
 # How many candidates the graph keeps while it searches: what pgvector takes at most, and ours at least.
 MOST_EF: Final = 1000
 EF: Final = 100
+# Other ways to an answer than the index, and what would take longer than the answer.
+UNWANTED: Final[Mapping[str, str]] = {
+    "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
+    "enable_sort": "off",
+    "jit": "off",
+}
 # The first version that searches on until as many as wanted match the filter.
 ITERATES: Final = (0, 8)
 
@@ -90,7 +97,7 @@ class Search:
 
     def settings(self) -> Statement:
         """What makes the server answer by the index, for the transaction that this is sent in."""
-        chosen = {name: "off" for name in ("enable_seqscan", "enable_bitmapscan", "enable_sort", "jit")}
+        chosen = dict(UNWANTED)
         iterates = self.shape.version >= ITERATES
         if self.shape.method == "hnsw":
             chosen["hnsw.ef_search"] = str(min(MOST_EF, max(EF, 2 * self.wanted.top_k)))
@@ -180,7 +187,7 @@ def within(shape: Shape) -> str:
 def _object(text: Any) -> dict[str, Any]:
     """The metadata of a row, of which those that are no object have none."""
     try:
-        value = from_json(text) if isinstance(text, str) else {}
+        value: Any = from_json(text) if isinstance(text, str) else {}
     except CorruptDataError:
         return {}
-    return value if isinstance(value, dict) else {}
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}

@@ -28,7 +28,10 @@ def storing(table: str, shape: Shape, items: Sequence[Item]) -> Statement:
     if shape.kind == "sparsevec":
         embeddings, kind = literal([sparse(item.vector) for item in items]), "text"
     else:
-        embeddings, kind = vectors([item.vector for item in items], shape.oid), shape.named("vector")
+        embeddings, kind = (
+            vectors([item.vector for item in items], shape.oid),
+            shape.named("vector"),
+        )
     new = "new.v" if shape.kind == "vector" else f"new.v::{shape.type_name()}"
     columns = ("embedding", "metadata", "document")
     sets = ", ".join(f"{name} = excluded.{name}" for name in columns)
@@ -59,8 +62,10 @@ def updating(
     sets: list[str] = []
     if numbers is not None:
         sparsely = shape.kind == "sparsevec"
-        given = params.add(sparse(numbers)) if sparsely else params.add(
-            vector(numbers), shape.named("vector")
+        given = (
+            params.add(sparse(numbers))
+            if sparsely
+            else params.add(vector(numbers), shape.named("vector"))
         )
         sets.append(f"embedding = {given}::{shape.type_name()}")
     if metadata_json is not None:

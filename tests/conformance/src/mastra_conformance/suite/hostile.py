@@ -69,9 +69,10 @@ def same(a: Any, b: Any) -> bool:
         return len(first) == len(second) and all(map(same, first, second))
     if isinstance(a, bool) or isinstance(b, bool):
         return a is b
-    if kinds == {int, float} and abs(a) > EXACT:
+    x, y = cast("float", a), cast("float", b)
+    if kinds == {int, float} and abs(x) > EXACT:
         # A database that keeps decimal numbers says 1e300 with all its digits: read, an integer.
-        return float(a) == float(b)
+        return float(x) == float(y)
     return bool(a == b) and (len(kinds) == 1 or kinds == {int, float})
 
 
