@@ -260,7 +260,7 @@ async def test_an_attempt_of_the_other_side_cannot_be_added_twice(ours, theirs):
 
     with pytest.raises(ConflictError, match="attempt 1"):
         await add_ours(ours)
-    with pytest.raises(OriginalError, match="(?i)unique"):
+    with pytest.raises(OriginalError, match=r"(?i)unique"):
         await add_theirs(theirs, itemId="item-2")
 
 

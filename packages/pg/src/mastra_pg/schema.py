@@ -113,6 +113,11 @@ UNIQUE: Final[Sequence[tuple[str, str, str]]] = (
         '("experimentId", "itemId", attempt)',
     ),
 )
+# What the original calls the same in every schema, and what it writes in small letters.
+PLAIN: Final = frozenset(name for _, name, _ in (*ORIGINAL, *UNIQUE) if name.startswith("idx_"))
+SMALL: Final = frozenset(
+    {"mastra_workflow_snapshot_name_status_createdat_idx", "mastra_workflow_snapshot_threadid_idx"}
+)
 
 
 class PostgresSchema(SqliteSchema):
@@ -199,8 +204,9 @@ class PostgresSchema(SqliteSchema):
         return statements
 
     def named(self, name: str) -> str:
-        """The original's name of an index: with the schema's before it unless that is public."""
-        full = name if self.schema == "public" else f"{self.schema}_{name}".lower()
+        """The original's name of an index: with the schema's before some, and some in small letters."""
+        full = name if self.schema == "public" or name in PLAIN else f"{self.schema}_{name}"
+        full = full.lower() if name in SMALL else full
         return full.encode()[:NAME_BYTES].decode(errors="ignore")
 
     def create(self, table: Table) -> str:
