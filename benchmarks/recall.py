@@ -39,7 +39,8 @@ GRAPH = (
 )
 EXACT = (
     "SELECT vector_id, vector_distance_cos(embedding, ?1) d, metadata FROM {0} "
-    "WHERE json_extract(metadata, '$.\"{1}\"') = ?3 ORDER BY d LIMIT ?2"
+    "WHERE CASE WHEN json_valid(metadata, 5) THEN json_extract(metadata, '$.\"{1}\"') END = ?3 "
+    "ORDER BY d LIMIT ?2"
 )
 
 

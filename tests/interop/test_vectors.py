@@ -212,20 +212,15 @@ async def test_metadata_in_sqlites_binary_form_are_read_and_filtered_by(by_eithe
     assert len(await vectors.query("docs", query_vector=vector(1), top_k=99, filter={"n": 7})) == 1
 
 
-async def test_an_index_of_metadata_serves_the_filters_of_both(vectors, alone):
+async def test_an_index_of_metadata_does_not_disturb_the_original(vectors, alone):
     await vectors.create_index("docs", dimension=DIMENSION, metadata_indexes=["topic", "deep.even"])
-    await vectors.upsert("docs", ids=IDS, vectors=VECTORS, metadata=METADATA)
-    plans = await vectors.backend.fetch(
-        # What the original sends for {"topic": "tea"}.
-        Statement(
-            "EXPLAIN QUERY PLAN SELECT 1 FROM docs WHERE json_extract(metadata, '$.\"topic\"') = ?",
-            ["tea"],
-        )
-    )
-    assert any("docs_metadata_0_idx" in str(plan) for plan in plans)
-    mine = await ours_as_theirs(vectors, 100, {"topic": "tea"}, 50)
-    original = await answers(alone, 100, {"topic": "tea"}, 50)
-    assert [match["id"] for match in mine] == [match["id"] for match in original]
+    await alone.vector.createIndex(indexName="docs", dimension=DIMENSION)
+    await alone.vector.upsert(indexName="docs", ids=IDS, vectors=VECTORS, metadata=METADATA)
+    for where in ({"topic": "tea"}, {"deep.even": True}):
+        mine = await ours_as_theirs(vectors, 100, where, 50)
+        original = await answers(alone, 100, where, 50)
+        assert [match["id"] for match in mine] == [match["id"] for match in original]
+        assert len(mine) >= COUNT // 3
 
 
 async def test_an_index_that_the_original_deletes_is_gone_for_us(by_either, vectors, alone):

@@ -256,7 +256,7 @@ async def test_an_index_of_metadata_answers_filters_on_text_and_on_binary_json(
 
 
 async def test_metadata_that_are_no_json_match_as_if_there_were_none(store: LibSQLVector) -> None:
-    await store.create_index("docs", dimension=2)
+    await store.create_index("docs", dimension=2, metadata_indexes=["k"])
     await store.upsert(
         "docs", ids=["a", "b", "c", "d"], vectors=[[1, 0]] * 4, metadata=[{"k": 1}] * 4
     )

@@ -73,9 +73,12 @@ def narrowed(node: Node, indexed: Collection[tuple[str, ...]], params: Params) -
 
 
 def extracted(path: Sequence[str]) -> str:
-    """The value at a path as the original's filters spell it, so that one index serves both."""
+    """The value at a path, as our indexes of metadata have it: NULL, and no error, where there is no JSON.
+
+    The original's filters are spelt so that no index serves them.
+    """
     text = json_path(path).replace("'", "''")
-    return f"json_extract(metadata, '{text}')"
+    return f"CASE WHEN json_valid(metadata, 5) THEN json_extract(metadata, '{text}') END"
 
 
 def json_path(path: Sequence[str]) -> str:
