@@ -36,6 +36,7 @@ class Halves(Otherwise):
     """Keeps numbers in 16 bits."""
 
     chosen: ClassVar[dict[str, Any]] = {"vector_type": "halfvec"}
+    bits = 16
     small = 0
 
 

@@ -167,7 +167,8 @@ class PgVector(MastraVector):
         if missing and shape.method == "flat" != shape.meant.type:
             # Somebody may make an index meanwhile: look again the next time.
             self._shapes.pop(index.name, None)
-        answers = await self._ask([searches[i].scan() for i in missing]) if missing else []
+        scans = [searches[i].scan() for i in missing]
+        answers: Sequence[Sequence[Any]] = await self._ask(scans) if scans else ()
         for i, rows in zip(missing, answers, strict=True):
             found[i] = searches[i].matches(rows)
         return cast("list[list[Match]]", found)
@@ -190,7 +191,8 @@ class PgVector(MastraVector):
 
     async def _ask(self, statements: Sequence[Statement]) -> Sequence[Sequence[Any]]:
         if len(statements) == 1:
-            return [await self.backend.fetch(statements[0])]
+            rows: Sequence[Any] = await self.backend.fetch(statements[0])
+            return [rows]
         return await self.backend.fetch_many(statements)
 
     async def _update(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from mastra_conformance.suite.hostile import same
 from mastra_conformance.vector_lab import index_name
-from mastra_conformance.vector_rows import CLOSE, close
+from mastra_conformance.vector_rows import CLOSE, close, kept
 from mastra_core.errors import MastraError
 from mastra_core.vector import InMemoryVector, MastraVector, Match
 from mastra_core.vector.schema import Metric
@@ -171,14 +171,27 @@ class VectorPlayer:
             "search",
             {"vectors": [[1.0, 0.5, 0.1]], "top_k": 100, "filter": None, "include_vector": True},
         )
-        for name, arguments in [*program, everything]:
-            call = CALLS[name]
+        for name, given in [*program, everything]:
+            call, arguments = CALLS[name], self._exact(given)
             wanted = await _outcome(call(reference, self.index, arguments))
             found = await _outcome(call(self.store, self.index, arguments))
             if name == "search" and found[0] == wanted[0] == "answered":
                 await self._compare(reference, found[1], arguments)
             else:
                 assert found == wanted, ("the answers differ", name, found, "reference", wanted)
+
+    def _exact(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The arguments with numbers that the store keeps as they are."""
+        found = dict(given)
+        if found.get("vectors") is not None:
+            found["vectors"] = [kept(self.store, one) for one in found["vectors"]]
+        if found.get("vector") is not None:
+            found["vector"] = kept(self.store, found["vector"])
+        if found.get("items") is not None:
+            found["items"] = [
+                {**item, "vector": kept(self.store, item["vector"])} for item in found["items"]
+            ]
+        return found
 
     async def _compare(
         self,

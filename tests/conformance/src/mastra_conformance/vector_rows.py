@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import struct
 from array import array
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final, cast
@@ -16,6 +17,7 @@ from mastra_core.vector import MastraVector, Match
 from mastra_core.vector.schema import Metric
 
 CLOSE: Final = 1e-5
+BITS: Final = 32
 AXIS: Final = [1.0, 0.0, 0.0]
 
 
@@ -34,6 +36,13 @@ def some(count: int, dimension: int, seed: int) -> list[list[float]]:
 def single(value: float) -> float:
     """The value as 32 bits hold it."""
     return array("f", [value])[0]
+
+
+def kept(store: MastraVector, numbers: Sequence[float]) -> list[float]:
+    """The numbers as the store keeps them: of these scores are exact, however they are rounded."""
+    if store.bits == BITS:
+        return [single(number) for number in numbers]
+    return list(struct.unpack(f"{len(numbers)}e", struct.pack(f"{len(numbers)}e", *numbers)))
 
 
 def score(metric: Metric, a: Sequence[float], b: Sequence[float]) -> float:

@@ -77,6 +77,8 @@ class MastraVector(DriverErrors, ABC):
     # Whether a query finds the nearest always. Otherwise it does among a few hundred vectors, and
     # 95 of 100 of them on average among more; how many match a filter is exact for all.
     exact: ClassVar[bool] = True
+    # In how many bits a number is kept, 32 or 16: so rounded vectors are compared and come back.
+    bits: ClassVar[int] = 32
 
     def __init__(self, *, id: str) -> None:  # noqa: A002 (the original's name)
         if not isinstance(id, str) or not id.strip():

@@ -11,7 +11,7 @@ from mastra_conformance.explore import explore
 from mastra_conformance.tiers import area, base, full
 from mastra_conformance.vector_lab import VectorLab, VectorSite, some_metric
 from mastra_conformance.vector_programs import Call, VectorPlayer, vector_programs
-from mastra_conformance.vector_rows import close, ids, score, some
+from mastra_conformance.vector_rows import close, ids, kept, score, some
 from mastra_core.vector.schema import METRICS, Metric
 
 RECALL = 0.95
@@ -74,10 +74,10 @@ async def _recall(lab: VectorLab, count: int) -> float:
     """The share of the ten nearest that searches find, of 20 questions."""
     store, metric, dimension = lab.store, some_metric(lab.store), 24
     index = await lab.index(dimension, metric)
-    vectors = some(count, dimension, lab.settings.seed)
+    vectors = [kept(store, one) for one in some(count, dimension, lab.settings.seed)]
     names = [f"v{n:04}" for n in range(count)]
     await store.upsert(index, ids=names, vectors=vectors)
-    questions = some(20, dimension, lab.settings.seed + 1)
+    questions = [kept(store, one) for one in some(20, dimension, lab.settings.seed + 1)]
     hits = 0
     for question, found in zip(
         questions, await store.query_many(index, query_vectors=questions), strict=True
