@@ -18,7 +18,6 @@ from mastra_libsql import LibSQLVector
 from .databases import File, Postgres, Shared, new_postgres
 from .original import Original, OriginalStore, UnavailableOriginalError, install
 
-
 DATABASES = ("libsql", "postgresql")
 
 

@@ -20,7 +20,6 @@ from mastra_core.storage.store import BackendStore
 from mastra_libsql import LibSQLStore
 from mastra_pg import PostgresStore
 
-
 EMPTY = """
 DO $$ DECLARE name text; BEGIN
   FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = current_schema LOOP
