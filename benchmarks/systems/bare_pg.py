@@ -54,7 +54,7 @@ class BarePG(System):
     settings = "pool, autocommit, pipeline; 100 rows as one JSON parameter"
 
     async def seed(self) -> None:
-        await fill(url_in(self.folder), self.messages)
+        await fill(url_in(self.folder), self.messages, self.sizes, self.threads)
 
     async def open(self) -> None:
         set_json_loads(decode)

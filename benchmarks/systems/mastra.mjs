@@ -99,13 +99,13 @@ function expect(found, wanted, what) {
 }
 
 const actions = {
-  async seed() {
+  async seed({ sizes }) {
     await connect();
-    for (const [id, size] of [...Object.entries(work.sizes), [work.appended, work.appended_size]]) {
+    for (const [id, size] of Object.entries(sizes ?? { ...work.sizes, [work.appended]: work.appended_size })) {
       await memory.saveThread(thread(id, work.owner, work.start));
       for (let done = 0; done < size; done += 1000) await memory.saveMessages({ messages: messages(id, Math.min(1000, size - done)) });
     }
-    for (let i = 0; i < work.threads; i += 1) {
+    for (let i = 0; i < (sizes ? 0 : work.threads); i += 1) {
       await memory.saveThread(thread(`thread-${String(i).padStart(6, '0')}`, work.user, work.start + i));
     }
     return {};
@@ -132,6 +132,25 @@ const actions = {
       spent += ms.at(-1);
     }
     return { ms: ms.length > 1 ? ms.slice(1) : ms };
+  },
+  async load({ threads, seconds }) {
+    made = Date.now() - work.start;
+    await connect();
+    const [ms, errors, start] = [[], {}, performance.now()];
+    const agent = async thread => {
+      for (let at = performance.now(); at < start + seconds * 1000; at = performance.now()) {
+        try {
+          await last(thread)();
+          await memory.saveMessages({ messages: messages(thread, 2) });
+          ms.push(performance.now() - at);
+        } catch (error) {
+          const text = `${error.name}: ${error.message}`.slice(0, 200);
+          errors[text] = (errors[text] ?? 0) + 1;
+        }
+      }
+    };
+    await Promise.all(threads.map(agent));
+    return { ms, errors, seconds: (performance.now() - start) / 1000 };
   },
   async close() {
     return {};

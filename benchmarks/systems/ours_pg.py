@@ -15,7 +15,7 @@ class OursPG(Ours):
     settings = "defaults; listings with `with_total=False`"
 
     async def seed(self) -> None:
-        await fill(url_in(self.folder), self.messages)
+        await fill(url_in(self.folder), self.messages, self.sizes, self.threads)
 
     def connect(self) -> PostgresStore:
         return PostgresStore(id="bench", connection_string=url_in(self.folder))

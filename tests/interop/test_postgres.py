@@ -222,7 +222,7 @@ async def test_columns_of_a_later_version_keep_their_values_when_we_write(new_da
 @pytest.mark.parametrize("first", ["original", "ours"])
 async def test_both_sides_meet_in_a_schema_of_any_name(original, new_database, first):
     place = Postgres(new_database.address, "Agents_1")
-    # The original makes no schema whose name has capitals.
+    # A process of the original makes a schema of one name only once, in whatever database.
     place.run('CREATE SCHEMA "Agents_1"')
     theirs = original.store(place.url)
     if first == "original":

@@ -13,7 +13,6 @@ from .plain import plain
 from .test_threads import THREAD
 
 pytestmark = pytest.mark.asyncio
-# The original makes no schema whose name has capitals, though it uses one that is there.
 SCHEMAS = ("public", "agents_1", "Agents_1")
 NAMES = [table.name for table in TABLES]
 
@@ -68,6 +67,7 @@ def other(mine, postgres):
 
 
 async def original_set_up(original, place: Postgres) -> None:
+    # A process of the original makes a schema of one name only once, in whatever database.
     place.run(f'CREATE SCHEMA IF NOT EXISTS "{place.schema}"')
     theirs = original.store(place.url)
     await theirs.init()
