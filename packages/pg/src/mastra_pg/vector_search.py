@@ -20,6 +20,10 @@ FEW: Final = 2000
 # How many candidates the graph keeps while it searches: what pgvector takes at most, and ours at least.
 MOST_EF: Final = 1000
 EF: Final = 100
+# How many rows the graph is followed past, at least and at most, and where nobody has counted them.
+LEAST_PASSED: Final = 2000
+MOST_PASSED: Final = 20_000
+UNCOUNTED: Final = 5000
 # Other ways to an answer than the index, and what would take longer than the answer.
 UNWANTED: Final[Mapping[str, str]] = {
     "enable_seqscan": "off",
@@ -103,6 +107,7 @@ class Search:
             chosen["hnsw.ef_search"] = str(min(MOST_EF, max(EF, 2 * self.wanted.top_k)))
             if iterates:
                 chosen["hnsw.iterative_scan"] = "strict_order"
+                chosen["hnsw.max_scan_tuples"] = str(self._patience())
         else:
             chosen["ivfflat.probes"] = str(max(1, round(self.shape.lists**0.5)))
             if iterates:
@@ -110,6 +115,11 @@ class Search:
         params = Params()
         calls = [f"set_config('{k}', {params.add(v)}, true)" for k, v in chosen.items()]
         return Statement(f"SELECT {', '.join(calls)}", params.values)
+
+    def _patience(self) -> int:
+        """How many rows are passed in the graph before all are looked at, which costs an eighth a row."""
+        eighth = round(self.shape.rows / 8) if self.shape.rows > 0 else UNCOUNTED
+        return max(LEAST_PASSED, min(MOST_PASSED, eighth), 4 * self.wanted.top_k)
 
     def enough(self, rows: Sequence[Any]) -> bool:
         """Whether the index's answer is whole: as many as wanted, or all that score enough."""
