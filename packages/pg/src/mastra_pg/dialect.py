@@ -18,6 +18,7 @@ from mastra_core.storage.schema import (
     Column,
     ColumnType,
     Put,
+    Query,
     Row,
     Table,
     Update,
@@ -28,6 +29,8 @@ from mastra_core.storage.sql import Decoder, Dialect, Statement, quoted
 from mastra_core.storage.tables import EXPERIMENT_RESULTS, EXPERIMENTS, RESOURCES, SCORERS
 
 INT64: Final = 2**63
+# Limits up to this stand in the text of a statement; there are as many texts as limits in use.
+USUAL_LIMIT: Final = 101
 # The twin of a timestamp: the same moment with a time zone. It is what the original reads.
 TWIN: Final = "Z"
 # Where the original fills the twin with the time of the insert, and only the column is right.
@@ -242,6 +245,22 @@ class PostgresDialect(Dialect):
         if value is None or isinstance(value, (str, bool)):
             return self.bound(params, value)
         return self.bound(params, float(value) if kind == "float" else value)
+
+    def bounds(self, query: Query) -> tuple[object, ...]:
+        """What stands in the text: a usual limit does."""
+        usual = query.limit is not None and query.limit <= USUAL_LIMIT
+        return (query.limit if usual else None, query.limit is None, not query.offset)
+
+    def limited(self, query: Query, params: list[Any]) -> str:
+        """The end of a SELECT: a usual limit as a number.
+
+        As a parameter it would have PostgreSQL plan the statement anew each time it is executed,
+        since a plan for any limit looks dearer than one for these few rows.
+        """
+        if query.limit is None or query.limit > USUAL_LIMIT:
+            return super().limited(query, params)
+        text = f" LIMIT {int(query.limit)}"
+        return f"{text} OFFSET {self.bound(params, query.offset)}" if query.offset else text
 
     def operand(self, table: Table, column: Column) -> str:
         """One column as conditions compare it: of a timestamp and its twin, what holds."""

@@ -102,7 +102,7 @@ class Dialect(Conditions):
         if query.after is not None or not all(map(_names_text, where)):
             return self.written(table, query)
         # Most reads ask for rows by texts: all that have the same shape have the same statement.
-        bounds = (query.limit is None, not query.offset)
+        bounds = self.bounds(query)
         shape = (table, query.order, query.columns, bounds, *[w.column for w in where])
         sql = self._shapes.get(shape)
         if sql is None:
@@ -124,6 +124,10 @@ class Dialect(Conditions):
         if query.order:
             sql += self.ordered(table, query.order)
         return Statement(sql + self.limited(query, params), params)
+
+    def bounds(self, query: Query) -> tuple[object, ...]:
+        """What of a query's limit and offset stands in the text of its statement."""
+        return (query.limit is None, not query.offset)
 
     def limited(self, query: Query, params: list[Any]) -> str:
         """The end of a SELECT: how many rows, from which on."""
