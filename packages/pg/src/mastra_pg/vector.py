@@ -168,8 +168,8 @@ class PgVector(MastraVector):
             # Somebody may make an index meanwhile: look again the next time.
             self._shapes.pop(index.name, None)
         scans = [searches[i].scan() for i in missing]
-        answers: Sequence[Sequence[Any]] = await self._ask(scans) if scans else ()
-        for i, rows in zip(missing, answers, strict=True):
+        scanned: Sequence[Sequence[Any]] = await self._ask(scans) if scans else ()
+        for i, rows in zip(missing, scanned, strict=True):
             found[i] = searches[i].matches(rows)
         return cast("list[list[Match]]", found)
 
