@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from mastra_conformance.lab import Lab, fresh
@@ -130,8 +131,8 @@ class TestIncluded:
 
 def anchor(target: Message, **changes: Any) -> Anchor:
     """What an index of vectors remembers of a message."""
-    given = {"id": target.id, "thread_id": target.thread_id, "created_at": target.created_at}
-    return Anchor(**{**given, **changes})
+    known = Anchor(id=target.id, thread_id=target.thread_id, created_at=target.created_at)
+    return msgspec.structs.replace(known, **changes)
 
 
 @area("memory")
