@@ -44,3 +44,9 @@ def sqld_jwt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
     """PostgreSQL with pgvector; its user may create databases."""
     yield from _running("postgres", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def convex(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
+    """Convex's test runtime with our functions; each path of its URL is a deployment of its own."""
+    yield from _running("convex", tmp_path_factory)

@@ -1,0 +1,47 @@
+"""What Convex and the way to it say when something fails, and what that means here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from mastra_core.errors import (
+    AuthenticationError,
+    LimitExceededError,
+    SchemaError,
+    StorageError,
+    UnavailableError,
+)
+
+ERRORS: Final[Sequence[tuple[str, type[StorageError], str]]] = (
+    (
+        r"BadAdminKey|BadDeployKey|Unauth|HTTP (401|403)|[Aa]dmin key|InvalidAuthHeader",
+        AuthenticationError,
+        "check the admin key, and that it is the key of this deployment",
+    ),
+    (
+        r"Could not find (public |internal )?function|Couldn't resolve|not declared in the schema|"
+        r"ArgumentValidationError|ReturnsValidationError|[Vv]alidator error|does not match the schema",
+        SchemaError,
+        "write the functions anew with mastra-convex init, and deploy them",
+    ),
+    (
+        r"[Tt]oo (many|much)|too large|[Ll]imit|maximum (size|depth|length)|timed out.*1 ?s|"
+        r"OutOfMemory|HTTP 413",
+        LimitExceededError,
+        "a function of Convex takes no more at once, and nothing was written; do less in one call",
+    ),
+    (
+        r"OptimisticConcurrencyControlFailure|TooManyConcurrentRequests|ExpiredInQueue|RateLimited|"
+        r"Overloaded|HTTP (429|5(?!60)\d\d)",
+        UnavailableError,
+        "the deployment is busy; try again",
+    ),
+    (r"an answer that is not Convex's", UnavailableError, "is this the address of a deployment?"),
+    (
+        r"[Cc]onnect|[Tt]imed? ?out|TimeoutError|(Read|Write|Protocol)Error|[Cc]losed|Name or service|"
+        r"disconnected",
+        UnavailableError,
+        "no answer came, so that a write may have been done or not; look before trying again",
+    ),
+)

@@ -1,0 +1,41 @@
+"""Deployments with our functions, for the contract that every adapter passes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import pytest
+
+from mastra_convex import ConvexStore
+
+if TYPE_CHECKING:
+    from backends import Address
+
+
+class Factory:
+    """Makes independent stores on one deployment, in this process and in others."""
+
+    def __init__(self, url: str, options: Mapping[str, str]) -> None:
+        self.url = url
+        self.options = dict(options)
+
+    def __call__(self) -> ConvexStore:
+        return ConvexStore(id="conformance", deployment_url=self.url, **self.options)
+
+    def empty(self) -> Factory:
+        """The same on an empty deployment."""
+        return Factory(f"{self.url.rpartition('/d/')[0] or self.url}/d/{uuid4().hex}", self.options)
+
+
+@pytest.fixture(scope="session")
+def conformance_share(request: pytest.FixtureRequest) -> float:
+    """A twentieth of the sizes, since the test runtime looks at every row of a table in each read."""
+    return 1.0 if request.config.getoption("--conformance-report") else 0.05
+
+
+@pytest.fixture(scope="session")
+def storage_factory(convex: Address) -> Factory:
+    """Stores on one deployment."""
+    return Factory(convex.url, convex.options)

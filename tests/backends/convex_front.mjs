@@ -1,0 +1,161 @@
+// The HTTP API of Convex before its own test runtime: node convex_front.mjs PORT KEY PROJECT
+//
+// Runs the functions of PROJECT/convex with convex-test, which enforces the limits of a function; checks
+// the admin key, the sizes of requests, answers and documents; prints numbers as Convex does. A path before
+// `/api` names a deployment of its own, which is empty at first. Loopback and tests only.
+
+import { AsyncLocalStorage } from "node:async_hooks";
+import crypto from "node:crypto";
+import fs from "node:fs";
+import http from "node:http";
+import path from "node:path";
+import { pathToFileURL } from "node:url";
+import { convexTest } from "convex-test";
+import { makeFunctionReference } from "convex/server";
+import { convexToJson, jsonToConvex } from "convex/values";
+import esbuild from "esbuild";
+
+const MIB = 1024 * 1024;
+const ARGUMENT_BYTES = 16 * MIB;
+const ANSWER_BYTES = 16 * MIB;
+const DOCUMENT_BYTES = MIB;
+const ARRAY_MEMBERS = 8192;
+
+const [port, key, project] = process.argv.slice(2);
+
+// Modules are found from where they lie, so that what is built stands beside convex and convex-test.
+const built = fs.mkdtempSync(path.join(import.meta.dirname, "node_modules", ".convex-"));
+process.on("exit", () => fs.rmSync(built, { recursive: true, force: true }));
+
+const source = path.join(project, "convex");
+const entries = fs
+  .readdirSync(source, { recursive: true })
+  .filter((name) => name.endsWith(".ts"))
+  .map((name) => path.join(source, name));
+await esbuild.build({
+  entryPoints: entries,
+  outdir: built,
+  outbase: source,
+  outExtension: { ".js": ".mjs" },
+  bundle: true,
+  splitting: true,
+  format: "esm",
+  platform: "neutral",
+  packages: "external",
+  logLevel: "error",
+});
+const modules = { "./_generated/api.js": async () => ({}) };
+for (const entry of entries) {
+  const name = path.relative(source, entry).replace(/\.ts$/, "");
+  const url = pathToFileURL(path.join(built, `${name}.mjs`));
+  modules[`./${name}.ts`] = () => import(url);
+}
+const schema = (await modules["./schema.ts"]()).default;
+
+const deployments = new Map();
+function deployment(name) {
+  if (!deployments.has(name)) {
+    deployments.set(name, convexTest({ schema, modules, transactionLimits: true }));
+  }
+  return deployments.get(name);
+}
+
+class Refused extends Error {
+  constructor(status, code, message) {
+    super(message);
+    this.status = status;
+    this.code = code;
+  }
+}
+
+// Convex prints every number with a point, and its clients rely on it.
+function printed(value) {
+  if (typeof value === "number") return Number.isInteger(value) ? `${value}.0` : String(value);
+  if (value === null || typeof value !== "object") return JSON.stringify(value);
+  if (Array.isArray(value)) return `[${value.map(printed).join(",")}]`;
+  const pairs = Object.entries(value).filter(([, member]) => member !== undefined);
+  return `{${pairs.map(([name, m]) => `${JSON.stringify(name)}:${printed(m)}`).join(",")}}`;
+}
+
+function checkArrays(value, what) {
+  if (value === null || typeof value !== "object") return;
+  const members = Array.isArray(value) ? value : Object.values(value);
+  if (Array.isArray(value) && value.length > ARRAY_MEMBERS) {
+    throw new Error(`Array length is too long (${value.length} > maximum length ${ARRAY_MEMBERS}) in ${what}`);
+  }
+  for (const member of members) checkArrays(member, what);
+}
+
+function sameKey(given) {
+  const [a, b] = [given, `Convex ${key}`].map((text) => crypto.createHash("sha256").update(text).digest());
+  return crypto.timingSafeEqual(a, b);
+}
+
+async function answered(kind, name, request) {
+  if (!sameKey(request.authorization ?? "")) {
+    throw new Refused(401, "BadAdminKey", "The provided admin key was invalid for this instance");
+  }
+  const text = request.body.toString();
+  let body;
+  try {
+    body = JSON.parse(text);
+  } catch {
+    throw new Refused(400, "BadJsonBody", "The request body is no JSON");
+  }
+  if (body.format !== "convex_encoded_json") {
+    throw new Refused(400, "BadFormat", `unknown format ${body.format}`);
+  }
+  if (request.body.length > ARGUMENT_BYTES) {
+    throw new Refused(413, "ArgsTooLarge", `Arguments are too large (maximum size 16 MiB)`);
+  }
+  const args = jsonToConvex(Array.isArray(body.args) ? body.args[0] : body.args);
+  checkArrays(args, "arguments");
+  const value = await deployment(name)[kind](makeFunctionReference(body.path), args);
+  const answer = convexToJson(value ?? null);
+  checkArrays(answer, "the return value");
+  const told = printed({ status: "success", value: answer, logLines: [] });
+  if (Buffer.byteLength(told) > ANSWER_BYTES) {
+    throw new Error("Return value is too large (maximum size 16 MiB)");
+  }
+  return told;
+}
+
+function failed(error) {
+  if (error instanceof Refused) {
+    return [error.status, printed({ code: error.code, message: error.message })];
+  }
+  const message = String(error?.message ?? error);
+  if (/Could not find module|Expected a Convex function|No convex function/i.test(message)) {
+    const told = `Could not find function: ${message}`;
+    return [200, printed({ status: "error", errorMessage: told, logLines: [] })];
+  }
+  const answer = { status: "error", errorMessage: message, logLines: [] };
+  if (error?.constructor?.name === "ConvexError") {
+    answer.errorData = typeof error.data === "string" ? JSON.parse(error.data) : convexToJson(error.data);
+  }
+  return [200, printed(answer)];
+}
+
+const server = http.createServer(async (incoming, outgoing) => {
+  const chunks = [];
+  for await (const chunk of incoming) chunks.push(chunk);
+  const found = /^(.*)\/api\/(query|mutation|action)$/.exec(incoming.url);
+  let [status, told] = [404, printed({ code: "NotFound", message: "no such route" })];
+  if (incoming.url === "/instance_name") [status, told] = [200, "convex-test"];
+  if (found && incoming.method === "POST") {
+    const request = { authorization: incoming.headers.authorization, body: Buffer.concat(chunks) };
+    try {
+      [status, told] = [200, await answered(found[2], found[1], request)];
+    } catch (error) {
+      [status, told] = failed(error);
+    }
+  }
+  outgoing.writeHead(status, {
+    "content-type": "application/json",
+    "content-length": Buffer.byteLength(told),
+  });
+  outgoing.end(told);
+});
+server.keepAliveTimeout = 60_000;
+server.listen(Number(port), "127.0.0.1");
+for (const sign of ["SIGTERM", "SIGINT"]) process.on(sign, () => process.exit(0));
