@@ -21,7 +21,9 @@ def plain(folder: Path) -> Iterator[Address]:
     try:
         from mastra_convex.command import init
     except ImportError as error:
-        raise UnavailableError("mastra-convex, whose functions it runs, is not installed") from error
+        raise UnavailableError(
+            "mastra-convex, whose functions it runs, is not installed"
+        ) from error
     node = shutil.which("node")
     if node is None:
         raise UnavailableError("node is not installed; install Node.js 20 or newer")

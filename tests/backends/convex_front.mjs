@@ -4,7 +4,6 @@
 // the admin key, the sizes of requests, answers and documents; prints numbers as Convex does. A path before
 // `/api` names a deployment of its own, which is empty at first. Loopback and tests only.
 
-import { AsyncLocalStorage } from "node:async_hooks";
 import crypto from "node:crypto";
 import fs from "node:fs";
 import http from "node:http";
@@ -18,7 +17,6 @@ import esbuild from "esbuild";
 const MIB = 1024 * 1024;
 const ARGUMENT_BYTES = 16 * MIB;
 const ANSWER_BYTES = 16 * MIB;
-const DOCUMENT_BYTES = MIB;
 const ARRAY_MEMBERS = 8192;
 
 const [port, key, project] = process.argv.slice(2);
@@ -138,7 +136,11 @@ function failed(error) {
 
 const server = http.createServer(async (incoming, outgoing) => {
   const chunks = [];
-  for await (const chunk of incoming) chunks.push(chunk);
+  try {
+    for await (const chunk of incoming) chunks.push(chunk);
+  } catch {
+    return; // The client went away.
+  }
   const found = /^(.*)\/api\/(query|mutation|action)$/.exec(incoming.url);
   let [status, told] = [404, printed({ code: "NotFound", message: "no such route" })];
   if (incoming.url === "/instance_name") [status, told] = [200, "convex-test"];

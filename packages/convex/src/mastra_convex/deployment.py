@@ -83,7 +83,9 @@ class Deployment:
         client = httpx.AsyncClient(timeout=None, verify=_certificates())  # noqa: S113
         return client, at_end_of_loop(client.aclose)
 
-    async def call(self, kind: Kind, name: str, arguments: dict[str, CoercibleToConvexValue]) -> Any:
+    async def call(
+        self, kind: Kind, name: str, arguments: dict[str, CoercibleToConvexValue]
+    ) -> Any:
         """What a function returns; sent again only where nothing was done, or it only reads."""
         content = self._encoded(name, arguments)
         try:

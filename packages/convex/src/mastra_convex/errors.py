@@ -37,10 +37,14 @@ ERRORS: Final[Sequence[tuple[str, type[StorageError], str]]] = (
         UnavailableError,
         "the deployment is busy; try again",
     ),
+    (
+        r"connection attempts failed|ConnectError|ConnectTimeout|Name or service",
+        UnavailableError,
+        "the deployment was not reached, and nothing was done; try again",
+    ),
     (r"an answer that is not Convex's", UnavailableError, "is this the address of a deployment?"),
     (
-        r"[Cc]onnect|[Tt]imed? ?out|TimeoutError|(Read|Write|Protocol)Error|[Cc]losed|Name or service|"
-        r"disconnected",
+        r"[Cc]onnect|[Tt]imed? ?out|TimeoutError|(Read|Write|Protocol)Error|[Cc]losed|disconnected",
         UnavailableError,
         "no answer came, so that a write may have been done or not; look before trying again",
     ),

@@ -87,10 +87,14 @@ def changes(given: Sequence[Change]) -> list[dict[str, Any]]:
 
 def _put(put: Put) -> dict[str, Any]:
     table = put.table
-    columns: list[list[Any]] = [
-        [_sent(table, name, value) for value in values]
-        for name, values in zip(table.names, zip(*put.rows, strict=True), strict=True)
-    ] if put.rows else []
+    columns: list[list[Any]] = (
+        [
+            [_sent(table, name, value) for value in values]
+            for name, values in zip(table.names, zip(*put.rows, strict=True), strict=True)
+        ]
+        if put.rows
+        else []
+    )
     return {
         "kind": "put",
         "table": table.name,

@@ -32,7 +32,7 @@ export class Budget {
 
 /** The documents of a range. */
 export function rangeOf(db: Reader, plan: Plan, range: Range, desc: boolean) {
-  const query = db.query(plan.shape.stored).withIndex(plan.index.name, (start) => {
+  const query = db.query(plan.shape.stored).withIndex(plan.index.name as any, (start) => {
     let q: any = start;
     for (const { field, value } of range.equal) q = q.eq(field, value);
     const { lower, upper } = range;

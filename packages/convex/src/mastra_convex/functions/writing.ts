@@ -18,7 +18,7 @@ function conflict(change: number, message: string): never {
 async function stored(db: Writer, shape: Shape, key: Value[]): Promise<Document | null> {
   return await db
     .query(shape.stored)
-    .withIndex(shape.unique.name, (start) => {
+    .withIndex(shape.unique.name as any, (start) => {
       let q: any = start;
       shape.key.forEach((column, i) => {
         q = q.eq(column, toField(columnOf(shape, column), key[i]!));
@@ -80,7 +80,7 @@ async function joined(db: Writer, shape: Shape, fields: Document): Promise<Docum
   const value = of.map((name) => fields[name]).join("-");
   const taken = await db
     .query(shape.stored)
-    .withIndex(index, (q: any) => q.eq(field, value))
+    .withIndex(index as any, (q: any) => q.eq(field, value))
     .first();
   return taken ? fields : { ...fields, [field]: value };
 }
