@@ -4,6 +4,7 @@
 // the admin key, the sizes of requests, answers and documents; prints numbers as Convex does. A path before
 // `/api` names a deployment of its own, which is empty at first. Loopback and tests only.
 
+import { AsyncLocalStorage } from "node:async_hooks";
 import crypto from "node:crypto";
 import fs from "node:fs";
 import http from "node:http";
@@ -49,6 +50,79 @@ for (const entry of entries) {
   modules[`./${name}.ts`] = () => import(url);
 }
 const schema = (await modules["./schema.ts"]()).default;
+
+// The runtime looks at every document of a table in each read. Whatever begins with an equality is
+// narrowed here by a map of the first field of each index; all else is the runtime's own.
+const first = (document, field) => {
+  const value = document[field];
+  return value === undefined ? "absent" : typeof value === "string" ? `=${value}` : null;
+};
+
+function narrowed(db) {
+  const places = new Map();
+  const each = (id, document, visit) => {
+    const table = db._documents[id] === undefined && !document ? null : tableOf(id);
+    for (const { indexDescriptor, fields } of schema.tables.get(table)?.indexes ?? []) {
+      const key = document && first(document, fields[0]);
+      if (key !== null) visit(`${table}.${indexDescriptor} ${key}`);
+    }
+  };
+  const commit = db.commit;
+  db.commit = function (...args) {
+    const ids = this._writes.length === 1 ? Object.keys(this._writes[0]) : [];
+    for (const id of ids) {
+      const old = this._documents[id];
+      if (old) each(id, old, (place) => places.get(place)?.delete(id));
+    }
+    commit.apply(this, args);
+    for (const id of ids) {
+      const now = this._documents[id];
+      if (now) each(id, now, (place) => (places.get(place) ?? made(place)).add(id));
+    }
+  };
+  const made = (place) => {
+    places.set(place, new Set());
+    return places.get(place);
+  };
+  const resolve = db._resolveQuerySource;
+  let place = null;
+  db._resolveQuerySource = function (query) {
+    const { type, range, indexName } = query.source;
+    const start = type === "IndexRange" && range[0]?.type === "Eq" ? range[0].value : null;
+    place = null;
+    if (typeof start === "string") place = `${indexName} =${start}`;
+    else if (start && "$undefined" in start) place = `${indexName} absent`;
+    try {
+      return resolve.call(this, query);
+    } finally {
+      place = null;
+    }
+  };
+  const iterate = db._iterateDocs;
+  db._iterateDocs = function (table, callback) {
+    if (place === null) return iterate.call(this, table, callback);
+    const ids = new Set(places.get(place));
+    for (const writes of this._writes) {
+      for (const id of Object.keys(writes)) if (tableOf(id) === table) ids.add(id);
+    }
+    for (const id of ids) {
+      const document = this.get(table, id);
+      if (document !== null) callback(document);
+    }
+  };
+}
+
+const tableOf = (id) => id.replace(/^\d+/, "");
+const seen = new WeakSet();
+const plainRun = AsyncLocalStorage.prototype.run;
+AsyncLocalStorage.prototype.run = function (store, ...rest) {
+  const db = store?.components?.[""]?.db;
+  if (db?._resolveQuerySource && !seen.has(db)) {
+    seen.add(db);
+    narrowed(db);
+  }
+  return plainRun.call(this, store, ...rest);
+};
 
 const deployments = new Map();
 function deployment(name) {

@@ -20,20 +20,26 @@ ERRORS: Final[Sequence[tuple[str, type[StorageError], str]]] = (
         "check the admin key, and that it is the key of this deployment",
     ),
     (
-        r"Could not find (public |internal )?function|Couldn't resolve|not declared in the schema|"
-        r"ArgumentValidationError|ReturnsValidationError|[Vv]alidator error|does not match the schema",
+        (
+            r"Could not find (public |internal )?function|Couldn't resolve|not declared in the schema|"
+            r"ArgumentValidationError|ReturnsValidationError|[Vv]alidator error|does not match the schema"
+        ),
         SchemaError,
         "write the functions anew with mastra-convex init, and deploy them",
     ),
     (
-        r"[Tt]oo (many|much)|too large|[Ll]imit|maximum (size|depth|length)|timed out.*1 ?s|"
-        r"OutOfMemory|HTTP 413",
+        (
+            r"[Tt]oo (many|much)|too large|[Ll]imit|maximum (size|depth|length)|timed out.*1 ?s|"
+            r"OutOfMemory|HTTP 413"
+        ),
         LimitExceededError,
         "a function of Convex takes no more at once, and nothing was written; do less in one call",
     ),
     (
-        r"OptimisticConcurrencyControlFailure|TooManyConcurrentRequests|ExpiredInQueue|RateLimited|"
-        r"Overloaded|HTTP (429|5(?!60)\d\d)",
+        (
+            r"OptimisticConcurrencyControlFailure|TooManyConcurrentRequests|ExpiredInQueue|RateLimited|"
+            r"Overloaded|HTTP (429|5(?!60)\d\d)"
+        ),
         UnavailableError,
         "the deployment is busy; try again",
     ),
