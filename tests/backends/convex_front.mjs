@@ -61,9 +61,9 @@ const first = (document, field) => {
 function narrowed(db) {
   const places = new Map();
   const each = (id, document, visit) => {
-    const table = db._documents[id] === undefined && !document ? null : tableOf(id);
-    for (const { indexDescriptor, fields } of schema.tables.get(table)?.indexes ?? []) {
-      const key = document && first(document, fields[0]);
+    const table = tableOf(id);
+    for (const { indexDescriptor, fields } of schema.tables[table]?.indexes ?? []) {
+      const key = first(document, fields[0]);
       if (key !== null) visit(`${table}.${indexDescriptor} ${key}`);
     }
   };

@@ -52,6 +52,8 @@ class ConvexBackend(Backend):
         message = str(error.data.get("message", error))
         if error.data.get("code") == "conflict":
             return ConflictError(message, change=int(error.data["change"]))
+        if error.data.get("code") == "limit":
+            return LimitExceededError(f"{self!r} could not {doing}: {message}; nothing was written")
         return SchemaError(f"{self!r} could not {doing}: {message}; {_ADVICE}")
 
     async def _setup(self, tables: Sequence[Table]) -> None:

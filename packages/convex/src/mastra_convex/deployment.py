@@ -63,25 +63,43 @@ def _certificates() -> ssl.SSLContext:
     return httpx.create_ssl_context()
 
 
+class _Line:
+    """A client of one event loop, which is not closed under the requests that use it."""
+
+    def __init__(self, given: httpx.AsyncClient | None) -> None:
+        # How long a request may take is bounded where it is sent.
+        self._client = given or httpx.AsyncClient(timeout=None, verify=_certificates())  # noqa: S113
+        self._at_end = at_end_of_loop(self._client.aclose) if given is None else None
+        self._requests = 0
+        self._retired = False
+
+    async def post(self, url: str, content: bytes, headers: Mapping[str, str]) -> httpx.Response:
+        self._requests += 1
+        try:
+            return await self._client.post(url, content=content, headers=headers)
+        finally:
+            self._requests -= 1
+            if self._retired:
+                await self.retire()
+
+    async def retire(self) -> None:
+        """Close it now, or behind the last of its requests; a caller's client never."""
+        self._retired = True
+        if not self._requests and self._at_end is not None:
+            await self._at_end.aclose()
+
+
 class Deployment:
     """The functions of one deployment, over a client of HTTP for each event loop."""
 
     def __init__(self, place: Place, settings: Settings, client: httpx.AsyncClient | None) -> None:
         self.place = place
         self._settings = settings
-        self._given = client
-        self._clients = PerLoop(self._open)
+        self._lines = PerLoop(lambda: _Line(client))
         self._headers = {
             "authorization": f"Convex {place.key}",
             "content-type": "application/json",
         }
-
-    def _open(self) -> tuple[httpx.AsyncClient, Any]:
-        if self._given is not None:
-            return self._given, None
-        # How long a request may take is bounded where it is sent.
-        client = httpx.AsyncClient(timeout=None, verify=_certificates())  # noqa: S113
-        return client, at_end_of_loop(client.aclose)
 
     async def call(
         self, kind: Kind, name: str, arguments: dict[str, CoercibleToConvexValue]
@@ -125,17 +143,17 @@ class Deployment:
         return await self._send(kind, content)
 
     async def _send(self, kind: Kind, content: bytes) -> Any:
-        client, _ = self._clients.get()
+        line = self._lines.get()
         url = f"{self.place.url}/api/{kind}"
         async with asyncio.timeout(self._settings.timeout):
-            response = await client.post(url, content=content, headers=self._headers)
+            response = await line.post(url, content, self._headers)
         return _result(response.status_code, response.content)
 
     async def close(self) -> None:
         """Close the running loop's client, if it was made here."""
-        opened = self._clients.pop()
-        if opened is not None and opened[1] is not None:
-            await opened[0].aclose()
+        line = self._lines.pop()
+        if line is not None:
+            await line.retire()
 
 
 def _result(status: int, content: bytes) -> Any:

@@ -3,7 +3,7 @@
 import type { AnyDataModel, GenericDatabaseWriter } from "convex/server";
 import { ConvexError } from "convex/values";
 import { matches } from "./conditions";
-import { advanced, columnOf, fromField, shapeOf, toField } from "./documents";
+import { advanced, columnOf, fromField, shapeOf, sizeOf, toField } from "./documents";
 import { asStored, planned } from "./plans";
 import { rangeOf } from "./reading";
 import type { Delete, Document, Put, Shape, Update, Value } from "./words";
@@ -12,6 +12,17 @@ export type Writer = GenericDatabaseWriter<AnyDataModel>;
 
 function conflict(change: number, message: string): never {
   throw new ConvexError({ code: "conflict", change, message });
+}
+
+// What a document may have at most.
+const DOCUMENT = 1024 * 1024;
+
+/** Refuses what Convex would, in words that say which table it is of. */
+function checked(shape: Shape, document: Document): Document {
+  const size = sizeOf(document);
+  if (size <= DOCUMENT) return document;
+  const message = `a row of ${shape.stored} has about ${size} bytes, a document at most ${DOCUMENT}`;
+  throw new ConvexError({ code: "limit", message });
 }
 
 /** The document of a key, if there is one. */
@@ -40,6 +51,7 @@ export async function put(db: Writer, change: Put, position: number): Promise<nu
       conflict(position, `${change.table} has a row with the key ${key.join(", ")} already`);
     }
     const fields = old ? merged(shape, change, row, old, position) : fieldsOf(shape, row);
+    checked(shape, { ...old, ...fields });
     if (old) await db.patch(old._id as any, fields);
     else await db.insert(shape.stored, await joined(db, shape, fields));
     count += 1;
@@ -112,6 +124,7 @@ export async function update(db: Writer, change: Update, position: number): Prom
       const before = fromField(column, document[name]);
       fields[name] = toField(column, advance ? advanced(value, before) : value);
     }
+    checked(shape, { ...document, ...fields });
     await db.patch(document._id as any, fields);
   }
   return documents.length;
