@@ -12,7 +12,7 @@ import path from "node:path";
 import { pathToFileURL } from "node:url";
 import { convexTest } from "convex-test";
 import { makeFunctionReference } from "convex/server";
-import { convexToJson, jsonToConvex } from "convex/values";
+import { compareValues, convexToJson, jsonToConvex } from "convex/values";
 import esbuild from "esbuild";
 
 const MIB = 1024 * 1024;
@@ -51,67 +51,104 @@ for (const entry of entries) {
 }
 const schema = (await modules["./schema.ts"]()).default;
 
-// The runtime looks at every document of a table in each read. Whatever begins with an equality is
-// narrowed here by a map of the first field of each index; all else is the runtime's own.
-const first = (document, field) => {
-  const value = document[field];
-  return value === undefined ? "absent" : typeof value === "string" ? `=${value}` : null;
-};
-
-function narrowed(db) {
-  const places = new Map();
-  const each = (id, document, visit) => {
-    const table = tableOf(id);
-    for (const { indexDescriptor, fields } of schema.tables[table]?.indexes ?? []) {
-      const key = first(document, fields[0]);
-      if (key !== null) visit(`${table}.${indexDescriptor} ${key}`);
+// The runtime looks at every document of a table in each read, and sorts what it finds. Here each index
+// is kept sorted, and a range of it cut out; all else is the runtime's own.
+function indexed(db) {
+  const indexes = new Map();
+  for (const [table, { indexes: declared }] of Object.entries(schema.tables)) {
+    const made = declared.map(({ indexDescriptor, fields }) => {
+      const index = { fields: [...fields, "_creationTime", "_id"], ids: [] };
+      indexes.set(`${table}.${indexDescriptor}`, index);
+      return index;
+    });
+    indexes.set(table, made);
+  }
+  const compare = (fields, a, b) => {
+    for (const field of fields) {
+      const order = compareValues(a[field], b[field]);
+      if (order !== 0) return order;
     }
+    return 0;
   };
+  // The first place of an index whose document is not before what is looked for.
+  const bisected = (ids, before) => {
+    let [low, high] = [0, ids.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (before(db._documents[ids[middle]])) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  };
+  const place = ({ fields, ids }, document) =>
+    bisected(ids, (other) => compare(fields, other, document) < 0);
+
   const commit = db.commit;
   db.commit = function (...args) {
     const ids = this._writes.length === 1 ? Object.keys(this._writes[0]) : [];
     for (const id of ids) {
       const old = this._documents[id];
-      if (old) each(id, old, (place) => places.get(place)?.delete(id));
+      if (!old) continue;
+      for (const index of indexes.get(tableOf(id)) ?? []) index.ids.splice(place(index, old), 1);
     }
     commit.apply(this, args);
     for (const id of ids) {
       const now = this._documents[id];
-      if (now) each(id, now, (place) => (places.get(place) ?? made(place)).add(id));
+      if (!now) continue;
+      for (const index of indexes.get(tableOf(id)) ?? []) index.ids.splice(place(index, now), 0, id);
     }
   };
-  const made = (place) => {
-    places.set(place, new Set());
-    return places.get(place);
+
+  // Whether a document stands before a range (-1), in it (0) or behind it (1).
+  const relation = (range, document) => {
+    for (const { type, fieldPath, value } of range) {
+      const order = compareValues(document[fieldPath], value);
+      if (type === "Eq" && order !== 0) return order;
+      if ((type === "Gt" && order <= 0) || (type === "Gte" && order < 0)) return -1;
+      if ((type === "Lt" && order >= 0) || (type === "Lte" && order > 0)) return 1;
+    }
+    return 0;
+  };
+  const cut = (index, table, range) => {
+    const start = bisected(index.ids, (document) => relation(range, document) < 0);
+    const end = bisected(index.ids, (document) => relation(range, document) <= 0);
+    const ids = index.ids.slice(start, end);
+    const pending = new Set();
+    for (const writes of db._writes) {
+      for (const id of Object.keys(writes)) if (tableOf(id) === table) pending.add(id);
+    }
+    if (!pending.size) return ids.map((id) => db._documents[id]);
+    const kept = ids.filter((id) => !pending.has(id)).map((id) => db._documents[id]);
+    const changed = [...pending].map((id) => db.get(table, id));
+    const come = changed.filter((document) => document && relation(range, document) === 0);
+    if (!come.length) return kept;
+    return [...kept, ...come].sort((a, b) => compare(index.fields, a, b));
+  };
+
+  const iterate = db._iterateDocs;
+  let known = false;
+  db._iterateDocs = function (...args) {
+    if (!known) iterate.apply(this, args);
   };
   const resolve = db._resolveQuerySource;
-  let place = null;
   db._resolveQuerySource = function (query) {
-    const { type, range, indexName } = query.source;
-    const start = type === "IndexRange" && range[0]?.type === "Eq" ? range[0].value : null;
-    place = null;
-    if (typeof start === "string") place = `${indexName} =${start}`;
-    else if (start && "$undefined" in start) place = `${indexName} absent`;
+    const { type, indexName, range } = query.source;
+    const index = type === "IndexRange" ? indexes.get(indexName) : undefined;
+    if (!index) return resolve.call(this, query);
+    known = true;
     try {
-      return resolve.call(this, query);
+      const resolved = resolve.call(this, query);
+      const bounds = range.map((one) => ({ ...one, value: valueOf(one.value) }));
+      const documents = cut(index, indexName.split(".")[0], bounds);
+      return { ...resolved, sortedDocs: resolved.order === "desc" ? documents.reverse() : documents };
     } finally {
-      place = null;
-    }
-  };
-  const iterate = db._iterateDocs;
-  db._iterateDocs = function (table, callback) {
-    if (place === null) return iterate.call(this, table, callback);
-    const ids = new Set(places.get(place));
-    for (const writes of this._writes) {
-      for (const id of Object.keys(writes)) if (tableOf(id) === table) ids.add(id);
-    }
-    for (const id of ids) {
-      const document = this.get(table, id);
-      if (document !== null) callback(document);
+      known = false;
     }
   };
 }
 
+const valueOf = (value) =>
+  value !== null && typeof value === "object" && "$undefined" in value ? undefined : jsonToConvex(value);
 const tableOf = (id) => id.replace(/^\d+/, "");
 const seen = new WeakSet();
 const plainRun = AsyncLocalStorage.prototype.run;
@@ -119,7 +156,7 @@ AsyncLocalStorage.prototype.run = function (store, ...rest) {
   const db = store?.components?.[""]?.db;
   if (db?._resolveQuerySource && !seen.has(db)) {
     seen.add(db);
-    narrowed(db);
+    indexed(db);
   }
   return plainRun.call(this, store, ...rest);
 };

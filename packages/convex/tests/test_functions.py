@@ -18,6 +18,8 @@ from mastra_core.errors import (
     ConfigurationError,
     LimitExceededError,
     SchemaError,
+)
+from mastra_core.errors import (
     UnavailableError as Unreachable,
 )
 from mastra_core.records import Thread
@@ -135,9 +137,7 @@ class TestDeployment:
                 raise httpx.RemoteProtocolError("Server disconnected", request=request)
 
         async with httpx.AsyncClient(event_hooks={"request": [lose]}) as client:
-            store = ConvexStore(
-                id="t", deployment_url=convex.url, client=client, **convex.options
-            )
+            store = ConvexStore(id="t", deployment_url=convex.url, client=client, **convex.options)
             await store.init()
             paths[:] = ["query"]
             with pytest.raises(Unreachable, match="may have been done or not"):
