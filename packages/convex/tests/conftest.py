@@ -18,15 +18,15 @@ class Factory:
     """Makes independent stores on one deployment, in this process and in others."""
 
     def __init__(self, url: str, options: Mapping[str, str]) -> None:
-        self.url = url
+        self._url = url
         self.options = dict(options)
 
     def __call__(self) -> ConvexStore:
-        return ConvexStore(id="conformance", deployment_url=self.url, **self.options)
+        return ConvexStore(id="conformance", deployment_url=self._url, **self.options)
 
     def empty(self) -> Factory:
         """The same on an empty deployment."""
-        return Factory(f"{self.url.rpartition('/d/')[0] or self.url}/d/{uuid4().hex}", self.options)
+        return Factory(f"{self._url.rpartition('/d/')[0] or self._url}/d/{uuid4().hex}", self.options)
 
 
 @pytest.fixture(scope="session")
