@@ -26,7 +26,9 @@ class Factory:
 
     def empty(self) -> Factory:
         """The same on an empty deployment."""
-        return Factory(f"{self._url.rpartition('/d/')[0] or self._url}/d/{uuid4().hex}", self.options)
+        return Factory(
+            f"{self._url.rpartition('/d/')[0] or self._url}/d/{uuid4().hex}", self.options
+        )
 
 
 @pytest.fixture(scope="session")
