@@ -9,7 +9,7 @@ from mastra_convex.deployment import Deployment, FunctionThrew
 from mastra_convex.errors import ERRORS
 from mastra_convex.options import ConvexOptions, place, settings
 from mastra_convex.shapes import index_name
-from mastra_convex.wire import Reading, changes, conditions, pushes
+from mastra_convex.wire import Reading, conditions, pushes, written
 from mastra_core.errors import ConflictError, LimitExceededError, SchemaError
 from mastra_core.storage.backend import Backend, Limits
 from mastra_core.storage.schema import Change, Put, Query, Row, Table, Where
@@ -91,16 +91,16 @@ class ConvexBackend(Backend):
                 return count
             arguments["from"] = answer["next"]
 
-    async def _write(self, changes_: Sequence[Change]) -> list[int]:
-        rows = sum([len(change.rows) for change in changes_ if isinstance(change, Put)])
+    async def _write(self, changes: Sequence[Change]) -> list[int]:
+        rows = sum([len(change.rows) for change in changes if isinstance(change, Put)])
         if rows > WRITE_ROWS:
             raise LimitExceededError(
                 f"{rows:,} rows in one write, and a mutation of Convex takes at most {WRITE_ROWS:,}; "
                 "nothing was sent: write less in one call"
             )
-        if not changes_:
+        if not changes:
             return []
-        counts = await self._deployment.call("mutation", "write", {"changes": changes(changes_)})
+        counts = await self._deployment.call("mutation", "write", {"changes": written(changes)})
         return [int(count) for count in counts]
 
     def _pushes(self, table: Table, where: Where) -> bool:

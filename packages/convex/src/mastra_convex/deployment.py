@@ -6,7 +6,7 @@ import asyncio
 import functools
 import ssl
 from collections.abc import Mapping
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, cast
 
 import httpx
 import msgspec
@@ -165,7 +165,7 @@ def _result(status: int, content: bytes) -> Any:
     if answer.status == "success":
         return json_to_convex(answer.value)
     if isinstance(answer.error_data, dict):
-        raise FunctionThrew(answer.error_message, answer.error_data)
+        raise FunctionThrew(answer.error_message, cast("dict[str, Any]", answer.error_data))
     said = f"HTTP {status}: {answer.code or 'error'}: {answer.message or answer.error_message}"
     if answer.code in UNDONE:
         raise _Busy(said[:500])

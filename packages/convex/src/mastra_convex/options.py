@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import inspect
 from collections.abc import Mapping
 from typing import Any, Final, TypedDict
 from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
@@ -53,7 +53,7 @@ def settings(options: Mapping[str, Any]) -> Settings:
     if unknown:
         raise ConfigurationError(f"Convex has no option {', '.join(unknown)}")
     client = options.get("client")
-    if client is not None and not asyncio.iscoroutinefunction(getattr(client, "post", None)):
+    if client is not None and not inspect.iscoroutinefunction(getattr(client, "post", None)):
         raise ConfigurationError(
             "client must be an httpx.AsyncClient, not "
             f"{type(client).__module__}.{type(client).__name__}"

@@ -80,7 +80,7 @@ def conditions(table: Table, where: Iterable[Where]) -> list[dict[str, Any]]:
     return found
 
 
-def changes(given: Sequence[Change]) -> list[dict[str, Any]]:
+def written(given: Sequence[Change]) -> list[dict[str, Any]]:
     """The changes of a write, for the mutation."""
     return [_put(change) if isinstance(change, Put) else _other(change) for change in given]
 
