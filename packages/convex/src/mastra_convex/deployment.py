@@ -6,7 +6,7 @@ import asyncio
 import functools
 import ssl
 from collections.abc import Mapping
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, Literal
 
 import httpx
 import msgspec
@@ -14,6 +14,7 @@ from convex.values import CoercibleToConvexValue, convex_to_json, json_to_convex
 
 from mastra_convex.options import Place, Settings
 from mastra_core.errors import LimitExceededError
+from mastra_core.storage.codec import json_object
 from mastra_core.storage.loops import PerLoop, at_end_of_loop, pauses
 
 Kind = Literal["query", "mutation"]
@@ -164,8 +165,9 @@ def _result(status: int, content: bytes) -> Any:
         raise ConvexFailure(f"HTTP {status}, and an answer that is not Convex's") from error
     if answer.status == "success":
         return json_to_convex(answer.value)
-    if isinstance(answer.error_data, dict):
-        raise FunctionThrew(answer.error_message, cast("dict[str, Any]", answer.error_data))
+    thrown = json_object(answer.error_data)
+    if thrown:
+        raise FunctionThrew(answer.error_message, thrown)
     said = f"HTTP {status}: {answer.code or 'error'}: {answer.message or answer.error_message}"
     if answer.code in UNDONE:
         raise _Busy(said[:500])
