@@ -22,7 +22,8 @@ class Factory:
         self.options = dict(options)
 
     def __call__(self) -> ConvexStore:
-        return ConvexStore(id="conformance", deployment_url=self._url, **self.options)
+        # The test runtime takes long for a write of thousands of rows.
+        return ConvexStore(id="conformance", deployment_url=self._url, timeout=120, **self.options)
 
     def empty(self) -> Factory:
         """The same on an empty deployment."""
