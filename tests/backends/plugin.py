@@ -38,3 +38,9 @@ def sqld(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
 def sqld_jwt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
     """libSQL's server with tokens: its ``extra`` has those that may only read and that are wrong."""
     yield from _running("sqld-jwt", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def dynamodb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
+    """DynamoDB: an emulator, whose ``extra`` has its address, or the table that is named."""
+    yield from _running("dynamodb", tmp_path_factory)
