@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import functools
-import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar, Final, TypeVar
 
 from mastra_core.errors import ConfigurationError, MastraError
@@ -16,6 +14,7 @@ from mastra_core.storage.schema import Change, Query, Row, Table, Where
 from mastra_dynamodb.layout import TableLayout
 from mastra_dynamodb.options import DynamoDBOptions, checked
 from mastra_dynamodb.rows import Rows
+from mastra_dynamodb.spread import Spread
 from mastra_dynamodb.table import is_shared
 from mastra_dynamodb.transactions import Transactions
 from mastra_dynamodb.wire import Wire, make_client, translated
@@ -52,8 +51,9 @@ class DynamoDBBackend(Backend):
         self._lock = threading.Lock()
         self._pools: dict[str, ThreadPoolExecutor] = {}
         self._wire = Wire(self._client, options.table_name, options.timeout)
-        transactions = Transactions(self._wire)
-        self._rows = Rows(self._wire, transactions, self._layout, self._requests, expiry)
+        self._spread = Spread(lambda: self._pool("requests"))
+        transactions = Transactions(self._wire, self._spread)
+        self._rows = Rows(self._wire, transactions, self._layout, self._spread, expiry)
         self._writes = Writes(self._wire, transactions, self._rows, self._layout, lifetimes)
 
     def __repr__(self) -> str:
@@ -79,7 +79,7 @@ class DynamoDBBackend(Backend):
 
     async def _find_many(self, table: Table, queries: Sequence[Query]) -> list[list[Row]]:
         return await self._job(
-            lambda: self._rows.spread(lambda query: self._rows.find(table, query), queries)
+            lambda: self._spread(lambda query: self._rows.find(table, query), queries)
         )
 
     async def _count(self, table: Table, where: Sequence[Where]) -> int:
@@ -141,9 +141,6 @@ class DynamoDBBackend(Backend):
             if known is None:
                 raise
             raise known from error
-
-    def _requests(self) -> Executor:
-        return self._pool("requests")
 
     def _pool(self, name: str) -> ThreadPoolExecutor:
         with self._lock:

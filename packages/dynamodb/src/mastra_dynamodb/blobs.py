@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 from uuid import uuid4
 
@@ -10,6 +10,7 @@ import msgspec
 
 from mastra_core.errors import LimitExceededError
 from mastra_dynamodb.entities import Item
+from mastra_dynamodb.spread import Spread
 from mastra_dynamodb.wire import GET_KEYS, Key, Wire, key_of, size_of
 
 # A row keeps so much itself, so that its present and its next form fit into one item of 400 KB.
@@ -34,13 +35,13 @@ def split(item: Item, keep: Mapping[str, Item]) -> Split:
     if size <= INLINE_BYTES:
         return Split(item, [])
     texts = {name: value["S"] for name, value in item.items() if "S" in value}
-    large = sorted(texts, key=lambda name: size_of(texts[name]), reverse=True)
+    sizes = {name: len(text.encode()) for name, text in texts.items()}
     taken: dict[str, str] = {}
-    for name in large:
-        if size <= INLINE_BYTES or size_of(texts[name]) < SMALL:
+    for name in sorted(sizes, key=sizes.__getitem__, reverse=True):
+        if size <= INLINE_BYTES or sizes[name] < SMALL:
             break
         taken[name] = texts[name]
-        size -= size_of(texts[name])
+        size -= sizes[name]
     data = msgspec.json.encode(taken)
     pieces = [data[i : i + CHUNK_BYTES] for i in range(0, len(data), CHUNK_BYTES)]
     if size > INLINE_BYTES or len(pieces) > CHUNKS:
@@ -66,9 +67,7 @@ def keys_of_blob(item: Item) -> list[Key]:
     return [(PREFIX + blob["id"]["S"], f"{i:04d}") for i in range(int(blob["n"]["N"]))]
 
 
-def whole(
-    wire: Wire, items: Sequence[Item], spread: Callable[..., Iterable[list[Item]]]
-) -> list[Item | None]:
+def whole(wire: Wire, items: Sequence[Item], spread: Spread) -> list[Item | None]:
     """The items with what was taken out of them; ``None`` for one that was replaced meanwhile."""
     keys = [key for item in items for key in keys_of_blob(item)]
     if not keys:

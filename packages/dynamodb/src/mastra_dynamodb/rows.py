@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import msgspec
 
@@ -17,11 +15,10 @@ from mastra_dynamodb.blobs import whole
 from mastra_dynamodb.entities import Item
 from mastra_dynamodb.layout import TO_PARTITION, TO_SORT, TableLayout
 from mastra_dynamodb.sources import Span
+from mastra_dynamodb.spread import Spread
 from mastra_dynamodb.transactions import Transactions
 from mastra_dynamodb.wire import GET_KEYS, Key, Page, Wire, key_of
 
-T = TypeVar("T")
-R = TypeVar("R")
 PAGE_ITEMS: Final = 1000
 # How many items to look through at least where most may not meet the conditions.
 SIFTED_ITEMS: Final = 200
@@ -53,15 +50,14 @@ class Rows:
         wire: Wire,
         transactions: Transactions,
         layouts: Callable[[Table], TableLayout],
-        pool: Callable[[], Executor],
+        spread: Spread,
         expiry: tuple[str, ...],
     ) -> None:
         self._wire = wire
         self._transactions = transactions
         self._layouts = layouts
-        self._pool = pool
+        self._spread = spread
         self._expiry = expiry
-        self._inside = threading.local()
 
     def find(self, table: Table, query: Query) -> list[Row]:
         """The rows of a query whose order is complete and whose limit is bounded."""
@@ -75,7 +71,7 @@ class Rows:
         need = None
         if access.ordered and query.limit is not None:
             need = query.offset + query.limit
-        streams = self.spread(
+        streams = self._spread(
             lambda span: self._first(layout, access, span, query, need), access.spans
         )
         return arranged(table, query, [row for rows in streams for row in rows])
@@ -89,7 +85,7 @@ class Rows:
         access = None if keys_of(table, where) is not None else choose(layout, where, (), None)
         if access is None or not access.exact:
             return sum(matches(table, where, (), s.row) for s in self.candidates(layout, where))
-        return sum(self.spread(lambda span: self._counted(access, span), access.spans))
+        return sum(self._spread(lambda span: self._counted(access, span), access.spans))
 
     def candidates(
         self, layout: TableLayout, where: Sequence[Where], *, strict: bool = False
@@ -106,7 +102,7 @@ class Rows:
             pages = self._rows(layout, access, span, PAGE_ITEMS, strict=strict)
             return [stored for page in pages for stored in page]
 
-        return [stored for found in self.spread(read, access.spans) for stored in found]
+        return [stored for found in self._spread(read, access.spans) for stored in found]
 
     def load(
         self, layout: TableLayout, keys: Sequence[Row], *, strict: bool = False
@@ -119,19 +115,6 @@ class Rows:
         """What is where rows with these keys can be: expired rows too, and rows with other keys."""
         places = [place for key in keys for place in layout.places(key)]
         return {stored.place: stored for stored in self._at(places, layout, strict=True)}
-
-    def spread(self, do: Callable[[T], R], over: Iterable[T]) -> list[R]:
-        """The answers of several requests, sent at once; what they spread goes one by one."""
-        asked = list(over)
-        if len(asked) < 2 or getattr(self._inside, "spread", False):
-            return [do(one) for one in asked]
-
-        def inside(one: T) -> R:
-            # A worker that waited for others of its pool could wait for ever.
-            self._inside.spread = True
-            return do(one)
-
-        return list(self._pool().map(inside, asked))
 
     def _first(
         self, layout: TableLayout, access: Access, span: Span, query: Query, need: int | None
@@ -210,7 +193,7 @@ class Rows:
             fetch = lambda: Page(self._wire.get(batch))  # noqa: E731 (what is read again)
             return self._transactions.seen(fetch, strict=strict).items
 
-        items = [item for found in self.spread(read, batches) for item in found]
+        items = [item for found in self._spread(read, batches) for item in found]
         return self._decoded(layout, items, strict=strict)
 
     def _decoded(
@@ -220,7 +203,7 @@ class Rows:
         found: list[Stored] = []
         left = list(items)
         for _ in range(REREADS):
-            full = whole(self._wire, left, self.spread)
+            full = whole(self._wire, left, self._spread)
             pairs = list(zip(left, full, strict=True))
             for item, complete in pairs:
                 if complete is not None:

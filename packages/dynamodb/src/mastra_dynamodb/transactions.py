@@ -18,8 +18,10 @@ import msgspec
 
 from mastra_core.errors import LimitExceededError
 from mastra_dynamodb.entities import VERSION, Item
+from mastra_dynamodb.spread import Spread
 from mastra_dynamodb.wire import (
     GET_KEYS,
+    KEY_BYTES,
     TRANSACTION_BYTES,
     TRANSACTION_ITEMS,
     Key,
@@ -92,23 +94,25 @@ def unchanged(old: Item | None) -> Operation:
 class Transactions:
     """The writes of one table."""
 
-    def __init__(self, wire: Wire) -> None:
+    def __init__(self, wire: Wire, spread: Spread) -> None:
         self._wire = wire
+        self._spread = spread
 
     def run(self, steps: Sequence[Step], checks: Mapping[Key, Item | None], token: str) -> None:
         """Take all steps, if the rows and what is only looked at are as they were read.
 
         Otherwise it is ``Refused``, and nothing is written.
         """
+        if len(steps) + len(checks) > TRANSACTION_ITEMS:
+            self._staged([*steps, *_locks(checks)], dict(list(checks.items())[:CHECKS]), token)
+            return
         operations = [self._direct(step) for step in steps]
         operations += [self._wire.check(key, unchanged(old)) for key, old in checks.items()]
-        if len(operations) <= TRANSACTION_ITEMS and (
-            sum(map(size_of, operations)) <= TRANSACTION_BYTES
-        ):
-            if operations:
-                self._wire.transact(operations, token)
-            return
-        self._staged([*steps, *_locks(checks)], dict(list(checks.items())[:CHECKS]), token)
+        size = sum([size_of(step.new or {}) for step in steps])
+        if size > TRANSACTION_BYTES:
+            self._staged(steps, checks, token)
+        elif operations:
+            self._wire.transact(operations, token)
 
     def _direct(self, step: Step) -> Operation:
         condition = unchanged(step.old) if step.guarded else {}
@@ -127,7 +131,7 @@ class Transactions:
         staged = [self._stage(step, token) for step in ordered]
         self._begin([step.key for step in ordered], token)
         try:
-            sizes = [size_of(operation) for operation in staged]
+            sizes = [size_of(step.old or {}) + size_of(step.new or {}) for step in ordered]
             for piece in chunks(staged, sizes, TRANSACTION_ITEMS - 1, TRANSACTION_BYTES):
                 # Fails once somebody took this write for dead.
                 self._wire.transact([self._progress(token, PENDING), *piece], uuid4().hex)
@@ -141,7 +145,9 @@ class Transactions:
             if not valid:
                 raise
         else:
-            self._finish(token, [self._apply(step, token) for step in ordered], len(ordered))
+            sizes = [0 if step.old is None else size_of(step.new or {}) for step in ordered]
+            finals = [self._apply(step, token) for step in ordered]
+            self._finish(token, finals, sizes, len(ordered))
 
     def _begin(self, keys: Sequence[Key], token: str) -> None:
         """The record of a write, and its journal: which items may have its mark."""
@@ -189,7 +195,7 @@ class Transactions:
             item[NEXT] = {"M": step.new}
         if step.new is None:
             item[GONE] = {"BOOL": True}
-        if size_of(item) > ITEM_BYTES:
+        if step.guarded and size_of(item) > ITEM_BYTES:
             raise LimitExceededError(
                 "a row that the original wrote is too large to be replaced in a write of more than "
                 f"{TRANSACTION_ITEMS} items; change it by itself"
@@ -218,12 +224,11 @@ class Transactions:
         valid = record[STATE]["S"] == COMMITTED
         pieces = int(record["pieces"]["N"])
         keys = [key for i in range(pieces) for key in self._journaled(token, i)]
-        operations: list[Operation] = []
-        for start in range(0, len(keys), GET_KEYS):
-            for item in self._wire.get(keys[start : start + GET_KEYS]):
-                if _token(item) == token:
-                    operations.append(self._resolution(item, token, valid=valid))
-        self._finish(token, operations, len(keys))
+        batches = [keys[i : i + GET_KEYS] for i in range(0, len(keys), GET_KEYS)]
+        items = [item for found in self._spread(self._wire.get, batches) for item in found]
+        mine = [item for item in items if _token(item) == token]
+        finals = [self._resolution(item, token, valid=valid) for item in mine]
+        self._finish(token, finals, [size_of(item) for item in mine], len(keys))
         return True
 
     def _journaled(self, token: str, piece: int) -> list[Key]:
@@ -240,21 +245,28 @@ class Transactions:
             return self._wire.delete(key_of(item), _marked(token))
         return self._wire.put(final, _marked(token))
 
-    def _finish(self, token: str, operations: Sequence[Operation], keys: int) -> None:
+    def _finish(
+        self, token: str, operations: Sequence[Operation], sizes: Sequence[int], keys: int
+    ) -> None:
         """Take the marks off, then forget the write; several may do so at the same time."""
-        sizes = [size_of(operation) for operation in operations]
-        for piece in chunks(operations, sizes, TRANSACTION_ITEMS, TRANSACTION_BYTES):
-            left = piece
-            while left:
-                try:
-                    self._wire.transact(left, uuid4().hex)
-                    break
-                except Refused as refused:
-                    # Somebody else was there first.
-                    left = [o for i, o in enumerate(left) if i not in refused.at]
-        pieces = range(-(-keys // JOURNAL_KEYS))
-        gone = [key_of(_record_key(token)), *(key_of(_journal_key(token, i)) for i in pieces)]
+        pieces = chunks(
+            operations, [size + KEY_BYTES for size in sizes], TRANSACTION_ITEMS, TRANSACTION_BYTES
+        )
+        self._spread(self._unmark, list(pieces))
+        journal = range(-(-keys // JOURNAL_KEYS))
+        gone = [key_of(_record_key(token)), *(key_of(_journal_key(token, i)) for i in journal)]
         self._wire.batch([], gone)
+
+    def _unmark(self, operations: list[Operation]) -> None:
+        left = operations
+        while left:
+            try:
+                self._wire.transact(left, uuid4().hex)
+            except Refused as refused:
+                # Somebody else was there first.
+                left = [o for i, o in enumerate(left) if i not in refused.at]
+            else:
+                return
 
     def seen(self, fetch: Callable[[], Page], *, strict: bool = False) -> Page:
         """The items of a page as they are valid, none from the middle of a write.

@@ -31,6 +31,7 @@ TRANSACTION_ITEMS: Final = 100
 # Of the limits of 4 and 16 MB, what leaves room for how they are counted.
 TRANSACTION_BYTES: Final = 3_800_000
 REQUEST_BYTES: Final = 15_000_000
+KEY_BYTES: Final = 3_100
 
 BUSY: Final = frozenset(
     {
@@ -259,7 +260,8 @@ class Wire:
         """Put and delete items one by one, without conditions; for what nothing refers to."""
         requests: list[Operation] = [{"PutRequest": {"Item": item}} for item in puts]
         requests += [{"DeleteRequest": {"Key": _key(key)}} for key in deletes]
-        for chunk in chunks(requests, [size_of(r) for r in requests], WRITE_ITEMS, REQUEST_BYTES):
+        sizes = [size_of(item) for item in puts] + [KEY_BYTES] * len(deletes)
+        for chunk in chunks(requests, sizes, WRITE_ITEMS, REQUEST_BYTES):
             left, waits = list(chunk), pauses(self.patience)
             while left:
                 answer = self.call("batch_write_item", RequestItems={self.table: left})
@@ -312,18 +314,21 @@ def _keys_of(index: str) -> Key:
     return f"{index}pk", f"{index}sk"
 
 
-def size_of(value: Any) -> int:
-    """About how many bytes a value takes, rather too many: names, texts, and a little for each."""
-    if isinstance(value, str):
-        return len(value) if value.isascii() else len(value.encode())
-    if isinstance(value, bytes):
-        return len(value)
-    if isinstance(value, Mapping):
-        items: Any = value.items()  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-        return 3 + sum([len(name) + size_of(inner) for name, inner in items])
-    if isinstance(value, list):
-        return 3 + sum([1 + size_of(inner) for inner in value])  # pyright: ignore[reportUnknownVariableType]
-    return 21
+def size_of(item: Item) -> int:
+    """About how many bytes an item takes, rather too many: names, values, and a little for each."""
+    size = 100
+    for name, attribute in item.items():
+        ((kind, value),) = attribute.items()
+        size += len(name) + 3
+        if kind in {"S", "B"}:
+            size += len(value) if kind == "B" or value.isascii() else len(value.encode())
+        elif kind == "M":
+            size += size_of(value)
+        elif kind == "L":
+            size += sum([size_of({"": member}) for member in value])
+        else:
+            size += 21
+    return size
 
 
 def chunks(
