@@ -32,4 +32,4 @@ def in_memory(folder: Path) -> Iterator[Address]:
 def url_of(table: str, server: str) -> str:
     """The URL of a table of a local server, which is created if it is not there."""
     where = f"region_name=us-east-1&endpoint_url={quote(server, safe='')}"
-    return f"dynamodb://local:local@{table}?{where}&create_table=true"
+    return f"dynamodb://local:emulator-secret@{table}?{where}&create_table=true"

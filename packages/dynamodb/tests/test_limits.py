@@ -34,7 +34,7 @@ async def test_a_snapshot_of_three_megabytes_is_split_and_comes_back_whole(open_
     await workflows.persist_workflow_snapshot(**RUN, snapshot=snapshot)
     assert await workflows.load_workflow_snapshot(**RUN) == snapshot
     chunks = [item for item in items() if "data" in item]
-    assert len(chunks) == 9
+    assert len(chunks) == 8
     assert max(len(item["data"]["B"]) for item in chunks) <= 380_000
 
 

@@ -17,7 +17,7 @@ from mastra_dynamodb.rows import Rows
 from mastra_dynamodb.spread import Spread
 from mastra_dynamodb.table import is_shared
 from mastra_dynamodb.transactions import Transactions
-from mastra_dynamodb.wire import Wire, make_client, translated
+from mastra_dynamodb.wire import THREADS, Wire, keep_discreet, make_client, translated
 from mastra_dynamodb.writes import Writes
 
 T = TypeVar("T")
@@ -98,6 +98,7 @@ class DynamoDBBackend(Backend):
             client.close()
 
     def _client(self) -> Any:
+        keep_discreet()
         options = self._options
         if options.client is not None:
             return options.client
@@ -147,7 +148,7 @@ class DynamoDBBackend(Backend):
             pool = self._pools.get(name)
             if pool is None:
                 pool = self._pools[name] = ThreadPoolExecutor(
-                    self._options.max_workers, thread_name_prefix=f"mastra-dynamodb-{name}"
+                    self._options.max_workers, thread_name_prefix=f"{THREADS}-{name}"
                 )
             return pool
 

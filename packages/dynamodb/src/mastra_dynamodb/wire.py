@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import random
 import threading
 import time
@@ -62,6 +63,12 @@ REFUSED: Final = frozenset(
 MISSING: Final = "ResourceNotFoundException"
 CANCELED: Final = "TransactionCanceledException"
 CONDITION: Final = "ConditionalCheckFailed"
+
+
+# Threads with these names send our requests.
+THREADS: Final = "mastra-dynamodb"
+# The driver's loggers that tell all of a request, an answer, or its signature.
+TALKATIVE: Final = ("botocore.auth", "botocore.endpoint", "botocore.parsers")
 
 
 class Refused(Exception):  # noqa: N818 (an event, not an error)
@@ -345,6 +352,17 @@ def chunks(
         total += size
     if piece:
         yield piece
+
+
+def _discreet(record: logging.LogRecord) -> bool:
+    """Whether a record of the driver may be logged: what is stored is for nobody's log."""
+    return record.levelno >= logging.WARNING or not str(record.threadName).startswith(THREADS)
+
+
+def keep_discreet() -> None:
+    """Have the driver log nothing of what our requests contain; those of others it may."""
+    for name in TALKATIVE:
+        logging.getLogger(name).addFilter(_discreet)
 
 
 def make_client(settings: Mapping[str, Any], *, workers: int, timeout: float) -> Any:
