@@ -71,8 +71,17 @@ class DynamoDBBackend(Backend):
         """The address that the client talks to."""
         return str(await self._job(lambda: self._wire.client.meta.endpoint_url))
 
+    async def adopt(self, *tables: Table) -> int:
+        """Give rows that the TypeScript framework wrote their index items; how many there were.
+
+        Reads the whole table once for each of ``tables`` (default: all that are declared).
+        """
+        await self.setup(tables)
+        chosen = tables or tuple(self._declared.values())
+        return sum([await self._job(lambda t=t: self._writes.adopt(t)) for t in chosen])  # type: ignore[misc]
+
     async def _setup(self, tables: Sequence[Table]) -> None:
-        await self._job(self._look)
+        await self._job(lambda: self._look(create=self._options.create_table))
 
     async def _find(self, table: Table, query: Query) -> list[Row]:
         return await self._job(lambda: self._rows.find(table, query))
@@ -106,10 +115,9 @@ class DynamoDBBackend(Backend):
             options.settings(), workers=2 * options.max_workers, timeout=options.timeout
         )
 
-    def _look(self) -> None:
+    def _look(self, *, create: bool = False) -> None:
         """Look at the table, create it if that is allowed, and see whose indexes it has."""
-        options = self._options
-        shared = is_shared(self._wire, create=options.create_table, shared=options.shared)
+        shared = is_shared(self._wire, create=create, shared=self._options.shared)
         if shared:
             self._eventual()
         if shared is not self._shared:

@@ -12,7 +12,7 @@ from mastra_core.storage.matching import after, matches, sort_key
 from mastra_core.storage.schema import Query, Row, Table, Where
 from mastra_dynamodb.access import Access, choose, keys_of
 from mastra_dynamodb.blobs import whole
-from mastra_dynamodb.entities import Item
+from mastra_dynamodb.entities import VERSION, Item
 from mastra_dynamodb.layout import TO_PARTITION, TO_SORT, TableLayout
 from mastra_dynamodb.sources import Span
 from mastra_dynamodb.spread import Spread
@@ -115,6 +115,10 @@ class Rows:
         """What is where rows with these keys can be: expired rows too, and rows with other keys."""
         places = [place for key in keys for place in layout.places(key)]
         return {stored.place: stored for stored in self._at(places, layout, strict=True)}
+
+    def foreign(self, layout: TableLayout) -> Iterator[Stored]:
+        """The rows that the original wrote, or wrote last, found by reading the whole table."""
+        return (s for s in self._scanned(layout, strict=True) if VERSION not in s.item)
 
     def _first(
         self, layout: TableLayout, access: Access, span: Span, query: Query, need: int | None

@@ -31,6 +31,14 @@ class DynamoDBStore(BackendStore):
     ) -> None:
         backend = open_backend(table_name=table_name, **connection)
         super().__init__(backend, id=id, disable_init=disable_init, retention=retention)
+        self._dynamodb = backend
+
+    async def adopt(self) -> int:
+        """Take over rows that the TypeScript framework wrote: how many were given index items.
+
+        Reads the whole table, several times; rows written by this package are left as they are.
+        """
+        return await self._dynamodb.adopt()
 
 
 class _OnDynamoDB(StorageDomain):

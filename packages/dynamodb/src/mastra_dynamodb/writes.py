@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
@@ -183,10 +184,27 @@ class Writes:
                     "DynamoDB: others changed the same rows all the time; nothing was written"
                 )
 
+    def adopt(self, table: Table) -> int:
+        """Write rows of the original again, as they are but with their index items."""
+        count, layout = 0, self._layouts(table)
+        for stored in self._rows.foreign(layout):
+            key = layout.key(stored.row)
+            place = stored.place if stored.place in layout.places(key) else layout.place(key)
+            draft = Draft(layout, place, stored)
+            draft.set(stored.row)
+            with contextlib.suppress(Refused):
+                # Whoever changed it meanwhile is one of us, or will be found by the next call.
+                self._apply([draft])
+                count += 1
+        return count
+
     def _try(self, changes: Sequence[Change], *, careful: bool) -> list[int]:
         attempt = Attempt(self._rows, self._layouts, careful=careful)
         counts = [attempt.apply(change, i) for i, change in enumerate(changes)]
-        drafts = [draft for of_table in attempt.drafts.values() for draft in of_table.values()]
+        self._apply([d for of_table in attempt.drafts.values() for d in of_table.values()])
+        return counts
+
+    def _apply(self, drafts: Sequence[Draft]) -> None:
         token = uuid4().hex
         steps: list[Step] = []
         checks: dict[Key, Item | None] = {}
@@ -202,7 +220,6 @@ class Writes:
         self._commit(steps, checks, token, blobs)
         if left:
             self._wire.batch([], left)
-        return counts
 
     def _commit(
         self,
@@ -234,7 +251,12 @@ class Writes:
         else:
             item = self._item(draft, draft.row, token, blobs)
             entries = layout.entries(draft.row, item)
-        steps = [Step(draft.place, stored.item if stored is not None else None, item, guarded=True)]
+        old = stored.item if stored is not None else None
+        steps = [Step(draft.place, old, item, guarded=True)]
+        if stored is not None and stored.place != draft.place:
+            # The original's place of a row is not ours where the table is not shared.
+            steps = [Step(stored.place, old, None, guarded=True)]
+            steps += [Step(draft.place, None, item, guarded=True)] if item is not None else []
         for key in before.keys() - entries.keys():
             steps.append(Step(key, before[key], None, guarded=False))
         for key, entry in entries.items():
