@@ -23,11 +23,6 @@ def message(number: int, size: int = 10) -> Message:
     )
 
 
-def size_of(item) -> int:
-    """The size as the service counts it: names, and the texts of what is in them."""
-    return len(json.dumps(item, default=lambda value: bytes(value).decode("latin-1")))
-
-
 async def test_a_snapshot_of_three_megabytes_is_split_and_comes_back_whole(open_store, items) -> None:
     workflows = open_store().workflows
     snapshot = {"status": "running", "context": {"input": "äöü😀" * 300_000}}

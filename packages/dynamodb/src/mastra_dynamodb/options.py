@@ -9,15 +9,21 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 import msgspec
 
-from mastra_core.errors import ConfigurationError
+from mastra_core.errors import ConfigurationError, InvalidArgumentError
+from mastra_core.storage.paging import options as as_struct
+from mastra_core.storage.tables import TABLES
+from mastra_dynamodb.entities import RowCodec
 from mastra_dynamodb.writes import Lifetime
 
 NAME: Final = re.compile(r"[a-zA-Z0-9_.-]{3,255}")
 MOST_SECONDS: Final = 10 * 365 * 86_400
+RESERVED: Final = frozenset({"pk", "sk", "p", "s", "entity", "data"})
 FLAGS: Final = {"true": True, "1": True, "false": False, "0": False}
 
 
-class TimeToLive(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class TimeToLive(
+    msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True
+):
     """How long the items of an entity live: ``default_ttl_seconds`` from when they were saved.
 
     ``attribute_name`` is the one for which the table has time to live enabled: ``ttl``,
@@ -82,7 +88,7 @@ class DynamoDBOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     max_workers: int = 16
     create_table: bool = False
     shared: bool | None = None
-    ttl: dict[str, TimeToLive] | None = None
+    ttl: dict[str, TimeToLive] = {}
 
     def __repr__(self) -> str:
         return f"DynamoDBOptions({self.table_name!r})"
@@ -95,7 +101,7 @@ class DynamoDBOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         """How long the rows of each entity live, where they do not live for ever."""
         return {
             entity: Lifetime(life.attribute_name, life.default_ttl_seconds)
-            for entity, life in (self.ttl or {}).items()
+            for entity, life in self.ttl.items()
             if life.enabled
         }
 
@@ -106,26 +112,16 @@ def checked(given: Mapping[str, Any]) -> DynamoDBOptions:
     unknown = sorted(set(given) - names)
     if unknown:
         raise ConfigurationError(f"DynamoDB has no option {', '.join(unknown)}")
-    client = given.get("client")
-    values = {name: value for name, value in given.items() if name != "client"}
+    client, ttl = given.get("client"), given.get("ttl")
+    values = {name: value for name, value in given.items() if name not in {"client", "ttl"}}
     try:
-        options = msgspec.convert(_plain(values), DynamoDBOptions)
-    except msgspec.ValidationError as error:
+        plain = msgspec.convert(values, DynamoDBOptions)
+        lives = {entity: as_struct(TimeToLive, life, f"ttl of {entity!r}") for entity, life in (ttl or {}).items()}
+    except (msgspec.ValidationError, InvalidArgumentError, AttributeError) as error:
         raise ConfigurationError(f"DynamoDB: {error}") from None
-    options = msgspec.structs.replace(options, client=client)
+    options = msgspec.structs.replace(plain, client=client, ttl=lives)
     _check(options)
     return options
-
-
-def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
-    ttl = values.get("ttl")
-    if not isinstance(ttl, Mapping):
-        return dict(values)
-    lives = {
-        entity: msgspec.to_builtins(life) if isinstance(life, msgspec.Struct) else life
-        for entity, life in ttl.items()  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
-    }
-    return {**values, "ttl": lives}
 
 
 def _check(options: DynamoDBOptions) -> None:
@@ -141,13 +137,22 @@ def _check(options: DynamoDBOptions) -> None:
         raise ConfigurationError("aws_access_key_id and aws_secret_access_key belong together")
     if options.timeout <= 0 or options.max_workers < 1:
         raise ConfigurationError("timeout and max_workers must be positive")
-    for entity, life in (options.ttl or {}).items():
-        if life.enabled and not 0 < life.default_ttl_seconds <= MOST_SECONDS:
-            raise ConfigurationError(
-                f"ttl of {entity!r}: default_ttl_seconds must be from 1 to {MOST_SECONDS:,}"
-            )
-        if not life.attribute_name or life.attribute_name.startswith("_"):
-            raise ConfigurationError(f"ttl of {entity!r}: attribute_name cannot be this one")
+    for entity, life in options.ttl.items():
+        _check_lifetime(entity, life)
+
+
+def _check_lifetime(entity: str, life: TimeToLive) -> None:
+    codecs = {codec.entity.name: codec for codec in map(RowCodec, TABLES)}
+    if entity not in codecs:
+        known = ", ".join(sorted(codecs))
+        raise ConfigurationError(f"ttl: there is no entity {entity!r}; known: {known}")
+    if not 0 < life.default_ttl_seconds <= MOST_SECONDS:
+        raise ConfigurationError(
+            f"ttl of {entity!r}: default_ttl_seconds must be from 1 to {MOST_SECONDS:,}"
+        )
+    name = life.attribute_name
+    if not name or name in RESERVED or name.startswith(("_", "gsi")) or name in codecs[entity].names:
+        raise ConfigurationError(f"ttl of {entity!r}: attribute_name cannot be {name!r}")
 
 
 def from_url(url: str) -> dict[str, Any]:
