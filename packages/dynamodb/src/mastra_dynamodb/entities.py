@@ -172,10 +172,7 @@ def _plain_text(column: Column, value: Value) -> str | None:
     if column.type != "json" or not isinstance(value, str) or not value.startswith('"'):
         return None
     text = from_json(value)
-    # What begins as an object or a list does would be read as one; and only what is written the
-    # same way again can be given back as it was.
-    plain = isinstance(text, str) and not text.startswith(("{", "[")) and to_json(text) == value
-    return text if plain else None
+    return text if isinstance(text, str) and _foreign(text) == value else None
 
 
 def _foreign(text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, TypeAlias
 
+from mastra_core.clock import iso, now
 from mastra_core.storage.schema import Index, Row, Table, complete
 from mastra_dynamodb.entities import ORIGINAL, SERVICE, VERSION, Item, RowCodec
 from mastra_dynamodb.foreign import FOREIGN, Foreign, foreign_keys
@@ -73,8 +74,9 @@ class TableLayout:
     def places(self, key: Row) -> tuple[Key, ...]:
         """Where the row with this key can be, the best place first.
 
-        The original writes keys in lower case, so that its rows are there, and it finds ours there
-        only. But ids that differ by case would have the same place: then it is the exact one.
+        The original writes keys in lower case, and looks only there, so that in a shared table this
+        is the best place. An id that has capitals must share it with others: whoever comes first
+        has it, and the id that is written like the key has it in any case.
         """
         exact = self.place(key)
         if not self._lower:
@@ -96,6 +98,9 @@ class TableLayout:
             "__edb_v__": {"S": "1"},
             VERSION: {"S": version},
         }
+        if self.entity == "message":
+            # The original has the time of the last change of messages too.
+            item["updatedAt"] = {"S": iso(now())}
         attributes = self.codec.entity.attributes
         for foreign in self._foreign:
             item |= foreign_keys(foreign, self.entity, attributes, item)

@@ -34,18 +34,24 @@ class Lifetime(msgspec.Struct, frozen=True):
 
 
 class Draft:
-    """One row in a write: what was read of it, and what is to become of it."""
+    """One row in a write: what was read of it, and what is to become of it.
+
+    ``found`` is the item at its place: usually its own, or ``occupant``'s, which is another row;
+    ``aside`` are other places where the row could be, as they were found.
+    """
 
     def __init__(self, layout: TableLayout, place: Key, stored: Stored | None) -> None:
         self.layout = layout
         self.place = place
         self.stored = stored
         self.row: Row | None = stored.row if stored is not None and stored.live else None
+        self.found = stored.item if stored is not None and stored.place == place else None
+        self.occupant: Stored | None = None
+        self.aside: dict[Key, Item | None] = {}
         self.changed = False
         self.checked = False
         self.renewed = False
-        # Other places where the row could be, which must stay as they were found.
-        self.aside: dict[Key, Item | None] = {}
+        self.evicted = False
 
     def set(self, row: Row | None, *, renewed: bool = False) -> None:
         """Have the row replaced, or removed."""
@@ -141,11 +147,27 @@ class Attempt:
             places = layout.places(key)
             mine = [p for p in places if p in at and layout.key(at[p].row) == key]
             free = [p for p in places if p not in at]
-            place = (mine or free or [places[-1]])[0]
+            place = (mine or free or [places[0]])[0]
             draft = known[key] = Draft(layout, place, at[place] if mine else None)
+            if not mine and place in at:
+                draft.occupant, draft.found = at[place], at[place].item
             if not mine:
-                others = [p for p in places if p != place]
-                draft.aside = {p: at[p].item if p in at else None for p in others}
+                draft.aside = {p: at[p].item if p in at else None for p in places if p != place}
+
+    def finished(self) -> list[Draft]:
+        """All rows of the write, with those that must leave their place to another one."""
+        found = [draft for known in self.drafts.values() for draft in known.values()]
+        for draft in [d for d in found if d.occupant and d.changed and d.row is not None]:
+            layout, occupant = draft.layout, draft.occupant
+            assert occupant is not None
+            key = layout.key(occupant.row)
+            known = self.drafts[layout.table.name]
+            if key not in known:
+                found.append(known.setdefault(key, Draft(layout, occupant.place, occupant)))
+            moved = known[key]
+            moved.place, moved.found, moved.evicted = layout.place(key), None, True
+            moved.set(moved.row)
+        return found
 
 
 class Writes:
@@ -201,7 +223,7 @@ class Writes:
     def _try(self, changes: Sequence[Change], *, careful: bool) -> list[int]:
         attempt = Attempt(self._rows, self._layouts, careful=careful)
         counts = [attempt.apply(change, i) for i, change in enumerate(changes)]
-        self._apply([d for of_table in attempt.drafts.values() for d in of_table.values()])
+        self._apply(attempt.finished())
         return counts
 
     def _apply(self, drafts: Sequence[Draft]) -> None:
@@ -216,7 +238,7 @@ class Writes:
                 left += keys_of_blob(draft.stored.item) if draft.stored is not None else []
                 checks |= draft.aside
             elif draft.checked:
-                checks[draft.place] = draft.stored.item if draft.stored is not None else None
+                checks[draft.place] = draft.found
         self._commit(steps, checks, token, blobs)
         if left:
             self._wire.batch([], left)
@@ -244,19 +266,18 @@ class Writes:
         before: dict[Key, Item] = {}
         if stored is not None and VERSION in stored.item:
             before = layout.entries(stored.row, stored.item)
-        if draft.row is None:
-            if stored is None:
-                return []
-            item, entries = None, dict[Key, Item]()
-        else:
+        item: Item | None = None
+        entries: dict[Key, Item] = {}
+        if draft.row is not None:
             item = self._item(draft, draft.row, token, blobs)
             entries = layout.entries(draft.row, item)
-        old = stored.item if stored is not None else None
-        steps = [Step(draft.place, old, item, guarded=True)]
-        if stored is not None and stored.place != draft.place:
+        steps: list[Step] = []
+        if stored is not None and stored.place != draft.place and not draft.evicted:
             # The original's place of a row is not ours where the table is not shared.
-            steps = [Step(stored.place, old, None, guarded=True)]
-            steps += [Step(draft.place, None, item, guarded=True)] if item is not None else []
+            steps.append(Step(stored.place, stored.item, None, guarded=True))
+        old = None if item is None and draft.occupant is not None else draft.found
+        if item is not None or old is not None:
+            steps.append(Step(draft.place, old, item, guarded=True))
         for key in before.keys() - entries.keys():
             steps.append(Step(key, before[key], None, guarded=False))
         for key, entry in entries.items():
