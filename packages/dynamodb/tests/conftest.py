@@ -101,7 +101,9 @@ class WireLog:
 
     def _answered(self, parsed: Any, model: Any, **_: Any) -> None:
         consumed = parsed.get("ConsumedCapacity", [])
-        units = sum(c["CapacityUnits"] for c in (consumed if isinstance(consumed, list) else [consumed]))
+        units = sum(
+            c["CapacityUnits"] for c in (consumed if isinstance(consumed, list) else [consumed])
+        )
         if model.name in READS:
             self.read += units
         else:

@@ -11,8 +11,7 @@ import pytest
 
 from mastra_core.errors import ConfigurationError, SchemaError, StorageError
 from mastra_core.plugins import open_storage
-from mastra_core.records import Message, Thread
-from mastra_core.storage.backend import Capability
+from mastra_core.records import Thread
 from mastra_core.storage.domain import StorageDomain
 from mastra_dynamodb import (
     DatasetsDynamoDB,
@@ -21,7 +20,6 @@ from mastra_dynamodb import (
     MemoryDynamoDB,
     ObservabilityDynamoDB,
     ScoresDynamoDB,
-    TimeToLive,
     WorkflowsDynamoDB,
     definition,
 )
@@ -117,8 +115,6 @@ async def test_a_client_of_our_own_is_closed_and_made_again(here, table, monkeyp
     await store.close()
 
 
-
-
 async def test_the_loop_is_never_held(open_store, log) -> None:
     memory = open_store().memory
     await memory.save_thread(THREAD)
@@ -197,14 +193,6 @@ async def test_others_may_log_what_they_send(here, log, caplog) -> None:
     assert "ListTables" in caplog.text
 
 
-
-
-
-
-
-
-
-
 @pytest.mark.parametrize(
     ("kind", "name"),
     [
@@ -250,5 +238,3 @@ async def test_no_credentials_and_no_region_say_so(table, monkeypatch) -> None:
         await DynamoDBStore(id="x", table_name=table).init()
     with pytest.raises(StorageError, match="give credentials"):
         await DynamoDBStore(id="x", table_name=table, region_name="us-east-1").init()
-
-

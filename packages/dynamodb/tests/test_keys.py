@@ -22,7 +22,11 @@ REAL = Column("real", "float")
 NOON = datetime(2024, 3, 1, 12, tzinfo=UTC)
 
 characters = st.characters(exclude_categories=("Cs",), exclude_characters="\0")
-texts = st.one_of(st.none(), st.text(characters, max_size=6), st.sampled_from(["", " ", "!", "~", "=", "a!", "a ", "a~"]))
+texts = st.one_of(
+    st.none(),
+    st.text(characters, max_size=6),
+    st.sampled_from(["", " ", "!", "~", "=", "a!", "a ", "a~"]),
+)
 numbers = st.one_of(st.none(), st.integers(-(2**63), 2**63 - 1))
 times = st.integers(-(10**13), 10**13).map(lambda n: NOON + timedelta(milliseconds=n))
 pairs = st.tuples(texts, numbers, times)

@@ -23,7 +23,9 @@ def message(number: int, size: int = 10) -> Message:
     )
 
 
-async def test_a_snapshot_of_three_megabytes_is_split_and_comes_back_whole(open_store, items) -> None:
+async def test_a_snapshot_of_three_megabytes_is_split_and_comes_back_whole(
+    open_store, items
+) -> None:
     workflows = open_store().workflows
     snapshot = {"status": "running", "context": {"input": "äöü😀" * 300_000}}
     await workflows.persist_workflow_snapshot(**RUN, snapshot=snapshot)

@@ -21,9 +21,7 @@ def test_one_store_serves_several_loops_in_turn(endpoint: str, table: str) -> No
 
     async def append(number: int) -> int | None:
         content = {"format": 2, "parts": []}
-        said = Message(
-            id=str(number), thread_id="t", resource_id="r", role="user", content=content
-        )
+        said = Message(id=str(number), thread_id="t", resource_id="r", role="user", content=content)
         await store.memory.save_messages([said], create=THREAD)
         return (await store.memory.list_messages("t")).total
 

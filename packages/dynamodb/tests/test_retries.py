@@ -15,6 +15,7 @@ from mastra_core.errors import (
     AuthenticationError,
     ConflictError,
     LimitExceededError,
+    SchemaError,
     StorageError,
     UnavailableError,
 )
@@ -164,30 +165,32 @@ async def test_a_conflict_is_no_busy_service(open_store, log) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "message_", "kind", "text"),
+    ("code", "told", "kind"),
     [
-        ("AccessDeniedException", "", AuthenticationError, "check the credentials"),
-        ("UnrecognizedClientException", "", AuthenticationError, "check the credentials"),
-        ("ExpiredTokenException", "", AuthenticationError, "check the credentials"),
-        ("ResourceNotFoundException", "", StorageError, "create it first"),
-        ("ValidationException", "", StorageError, "ValidationException"),
-        (
-            "ValidationException",
-            "Item size has exceeded the maximum allowed size",
-            LimitExceededError,
-            "Item size",
-        ),
+        ("AccessDeniedException", "check the credentials", AuthenticationError),
+        ("UnrecognizedClientException", "check the credentials", AuthenticationError),
+        ("ExpiredTokenException", "check the credentials", AuthenticationError),
+        ("ResourceNotFoundException", "create it first", SchemaError),
+        ("ValidationException", "ValidationException: told so", StorageError),
+        ("RequestLimitExceeded", "try again", UnavailableError),
     ],
 )
-async def test_errors_say_what_happened_and_what_to_do(
-    open_store, log, table, code: str, message_: str, kind: type[StorageError], text: str
-) -> None:
+async def test_errors_say_what_happened_and_what_to_do(open_store, log, code, told, kind) -> None:
+    store = open_store(timeout=0.1)
+    await store.memory.save_thread(THREAD)
+    log.refuse("GetItem", code, 1000)
+    with pytest.raises(kind, match=told) as caught:
+        await store.memory.get_thread_by_id("t")
+    assert store.backend.place in str(caught.value)
+
+
+async def test_an_item_that_is_too_large_after_all_is_a_limit(open_store, log) -> None:
     memory = open_store().memory
     await memory.save_thread(THREAD)
-    log.refuse("GetItem", code, message=message_ or "secret of somebody")
-    with pytest.raises(kind, match=text) as caught:
-        await memory.get_thread_by_id("t")
-    assert table in str(caught.value)
+    reason = "Item size has exceeded the maximum allowed size"
+    log.refuse("TransactWriteItems", "ValidationException", message=reason)
+    with pytest.raises(LimitExceededError, match="Item size"):
+        await memory.save_messages([message(1)])
 
 
 class Line:

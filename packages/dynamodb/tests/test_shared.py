@@ -109,7 +109,8 @@ async def test_messages_of_the_original_are_read_in_order(shared) -> None:
     assert [m.id for m in later.messages] == ["m-2"]
     # Times that are tied, page after page.
     ids = [
-        (await memory.list_messages("Thread-A", per_page=1, page=n)).messages[0].id for n in range(3)
+        (await memory.list_messages("Thread-A", per_page=1, page=n)).messages[0].id
+        for n in range(3)
     ]
     assert ids == ["m-0", "m-1", "m-2"]
     assert [m.id async for m in memory.iter_messages("Thread-A")] == ids

@@ -23,9 +23,7 @@ RUN = {"workflow_name": "w", "run_id": "r"}
 
 def message(number: int) -> Message:
     content = {"format": 2, "parts": [{"type": "text", "text": "hello"}]}
-    return Message(
-        id=f"m-{number}", thread_id="t", resource_id="r", role="user", content=content
-    )
+    return Message(id=f"m-{number}", thread_id="t", resource_id="r", role="user", content=content)
 
 
 class Clock:

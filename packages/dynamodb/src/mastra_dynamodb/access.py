@@ -60,7 +60,7 @@ def pinned(table: Table, where: Sequence[Where]) -> dict[str, tuple[Value, ...]]
         if condition.path or condition.op not in {"eq", "in"}:
             continue
         given = condition.value
-        values = given if isinstance(given, tuple) else (cast("Value", given),)
+        values = given if isinstance(given, tuple) else (given,)
         values = tuple(dict.fromkeys([v for v in values if fits(column, v)]))
         if condition.op == "in":
             # Absent is in no list.

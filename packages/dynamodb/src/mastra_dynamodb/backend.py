@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar, Final, TypeVar
 
-from mastra_core.errors import ConfigurationError, MastraError
+from mastra_core.errors import MastraError
 from mastra_core.storage.backend import Backend, Capability, Limits
 from mastra_core.storage.schema import Change, Query, Row, Table, Where
+from mastra_dynamodb.errors import translated
 from mastra_dynamodb.layout import TableLayout
 from mastra_dynamodb.options import DynamoDBOptions, checked
 from mastra_dynamodb.rows import Rows
 from mastra_dynamodb.spread import Spread
 from mastra_dynamodb.table import is_shared
 from mastra_dynamodb.transactions import Transactions
-from mastra_dynamodb.wire import THREADS, Wire, keep_discreet, make_client, translated
+from mastra_dynamodb.wire import THREADS, Wire, keep_discreet, make_client
 from mastra_dynamodb.writes import Writes
 
 T = TypeVar("T")
@@ -78,7 +79,7 @@ class DynamoDBBackend(Backend):
         """
         await self.setup(tables)
         chosen = tables or tuple(self._declared.values())
-        return sum([await self._job(lambda t=t: self._writes.adopt(t)) for t in chosen])  # type: ignore[misc]
+        return await self._job(lambda: sum([self._writes.adopt(table) for table in chosen]))
 
     async def _setup(self, tables: Sequence[Table]) -> None:
         await self._job(lambda: self._look(create=self._options.create_table))
@@ -164,5 +165,3 @@ class DynamoDBBackend(Backend):
 def open_backend(**given: Any) -> DynamoDBBackend:
     """The backend of a table; nothing is opened before the first operation."""
     return DynamoDBBackend(checked(given))
-
-

@@ -83,9 +83,7 @@ def sort_key(entity: str, name: str, value: str) -> str:
     return f"${entity}_1#{name}_{value}".lower()
 
 
-def foreign_keys(
-    foreign: Foreign, entity: str, attributes: Mapping[str, str], item: Item
-) -> Item:
+def foreign_keys(foreign: Foreign, entity: str, attributes: Mapping[str, str], item: Item) -> Item:
     """The attributes that put an item into an index; none where it lacks what the index is by."""
     names = [attributes.get(name, name) for name in (*foreign.columns, foreign.sort)]
     values = [item.get(name, {}).get("S") for name in names]

@@ -142,7 +142,9 @@ class TableLayout:
             return ()
         if self.entity == "workflow_snapshot":
             # The original's sort keys are not made for order.
-            return (Source(name=self._lead, columns=columns[:1], hashed=1, kind="rows", complete=False),)
+            return (
+                Source(name=self._lead, columns=columns[:1], hashed=1, kind="rows", complete=False),
+            )
         lead = f"${self.entity}_1#"
         return (Source(name=self._lead, columns=columns, hashed=1, kind="rows", lead=lead),)
 

@@ -116,7 +116,10 @@ def checked(given: Mapping[str, Any]) -> DynamoDBOptions:
     values = {name: value for name, value in given.items() if name not in {"client", "ttl"}}
     try:
         plain = msgspec.convert(values, DynamoDBOptions)
-        lives = {entity: as_struct(TimeToLive, life, f"ttl of {entity!r}") for entity, life in (ttl or {}).items()}
+        lives = {
+            entity: as_struct(TimeToLive, life, f"ttl of {entity!r}")
+            for entity, life in (ttl or {}).items()
+        }
     except (msgspec.ValidationError, InvalidArgumentError, AttributeError) as error:
         raise ConfigurationError(f"DynamoDB: {error}") from None
     options = msgspec.structs.replace(plain, client=client, ttl=lives)
@@ -151,7 +154,12 @@ def _check_lifetime(entity: str, life: TimeToLive) -> None:
             f"ttl of {entity!r}: default_ttl_seconds must be from 1 to {MOST_SECONDS:,}"
         )
     name = life.attribute_name
-    if not name or name in RESERVED or name.startswith(("_", "gsi")) or name in codecs[entity].names:
+    if (
+        not name
+        or name in RESERVED
+        or name.startswith(("_", "gsi"))
+        or name in codecs[entity].names
+    ):
         raise ConfigurationError(f"ttl of {entity!r}: attribute_name cannot be {name!r}")
 
 
@@ -181,4 +189,6 @@ def _number(text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise ConfigurationError(f"timeout in a dynamodb URL must be a number, not {text!r}") from None
+        raise ConfigurationError(
+            f"timeout in a dynamodb URL must be a number, not {text!r}"
+        ) from None

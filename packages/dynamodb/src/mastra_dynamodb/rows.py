@@ -190,19 +190,19 @@ class Rows:
         self, places: Sequence[Key], layout: TableLayout, *, strict: bool = False
     ) -> list[Stored]:
         """The rows whose items are at these places."""
+        return self._decoded(layout, self._fetched(places, strict=strict), strict=strict)
+
+    def _fetched(self, places: Sequence[Key], *, strict: bool) -> list[Item]:
         unique = list(dict.fromkeys(places))
         batches = [unique[i : i + GET_KEYS] for i in range(0, len(unique), GET_KEYS)]
 
         def read(batch: list[Key]) -> list[Item]:
-            fetch = lambda: Page(self._wire.get(batch))  # noqa: E731 (what is read again)
-            return self._transactions.seen(fetch, strict=strict).items
+            page = self._transactions.seen(lambda: Page(self._wire.get(batch)), strict=strict)
+            return page.items
 
-        items = [item for found in self._spread(read, batches) for item in found]
-        return self._decoded(layout, items, strict=strict)
+        return [item for found in self._spread(read, batches) for item in found]
 
-    def _decoded(
-        self, layout: TableLayout, items: Sequence[Item], *, strict: bool
-    ) -> list[Stored]:
+    def _decoded(self, layout: TableLayout, items: Sequence[Item], *, strict: bool) -> list[Stored]:
         """Items as rows, with their large values; what was replaced meanwhile is read again."""
         found: list[Stored] = []
         left = list(items)
@@ -216,9 +216,7 @@ class Rows:
             lost = [item for item, f in pairs if f is None]
             if not lost:
                 break
-            places = [_row_place(item) for item in lost]
-            fetch = lambda places=places: Page(self._wire.get(places))  # type: ignore[misc]  # noqa: E731
-            left = self._transactions.seen(fetch, strict=strict).items
+            left = self._fetched([_row_place(item) for item in lost], strict=strict)
         return found
 
     def _counted(self, access: Access, span: Span) -> int:

@@ -6,8 +6,9 @@ import time
 from typing import Any, Final
 
 from mastra_core.errors import SchemaError, UnavailableError
+from mastra_dynamodb.errors import MISSING, code_of
 from mastra_dynamodb.foreign import INDEXES
-from mastra_dynamodb.wire import MISSING, Wire, code_of
+from mastra_dynamodb.wire import Wire
 
 KEYS: Final = (("pk", "HASH"), ("sk", "RANGE"))
 IN_USE: Final = "ResourceInUseException"

@@ -18,6 +18,7 @@ import msgspec
 
 from mastra_core.errors import LimitExceededError
 from mastra_dynamodb.entities import VERSION, Item
+from mastra_dynamodb.errors import Refused
 from mastra_dynamodb.spread import Spread
 from mastra_dynamodb.wire import (
     GET_KEYS,
@@ -27,7 +28,6 @@ from mastra_dynamodb.wire import (
     Key,
     Operation,
     Page,
-    Refused,
     Wire,
     chunks,
     key_of,
@@ -120,9 +120,7 @@ class Transactions:
             return self._wire.delete(step.key, condition)
         return self._wire.put(step.new, condition)
 
-    def _staged(
-        self, steps: Sequence[Step], checks: Mapping[Key, Item | None], token: str
-    ) -> None:
+    def _staged(self, steps: Sequence[Step], checks: Mapping[Key, Item | None], token: str) -> None:
         """A write that is too large for one transaction.
 
         Rows are staged first: a staged row is locked, and with it its index items.
@@ -307,7 +305,7 @@ class Transactions:
     def _states(self, tokens: Iterable[str]) -> dict[str, str]:
         """What became of writes; of one without a record nothing is known, but it is over."""
         wanted = sorted(tokens)
-        found = {token: "" for token in wanted}
+        found = dict.fromkeys(wanted, "")
         for start in range(0, len(wanted), GET_KEYS):
             keys = [key_of(_record_key(token)) for token in wanted[start : start + GET_KEYS]]
             for item in self._wire.get(keys):

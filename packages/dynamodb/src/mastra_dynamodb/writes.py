@@ -17,10 +17,11 @@ from mastra_core.storage.schema import Change, Delete, Put, Row, Table, Update
 from mastra_dynamodb.access import keys_of
 from mastra_dynamodb.blobs import BLOB, keys_of_blob, split
 from mastra_dynamodb.entities import VERSION, Item
+from mastra_dynamodb.errors import Refused
 from mastra_dynamodb.layout import TableLayout
 from mastra_dynamodb.rows import Rows, Stored
 from mastra_dynamodb.transactions import Step, Transactions, Unsettled
-from mastra_dynamodb.wire import Key, Refused, Wire, pauses
+from mastra_dynamodb.wire import Key, Wire, pauses
 
 # For so many seconds a write begins again that others always came before.
 PERSISTENCE: Final = 60.0
@@ -278,11 +279,8 @@ class Writes:
         old = None if item is None and draft.occupant is not None else draft.found
         if item is not None or old is not None:
             steps.append(Step(draft.place, old, item, guarded=True))
-        for key in before.keys() - entries.keys():
-            steps.append(Step(key, before[key], None, guarded=False))
-        for key, entry in entries.items():
-            if entry != before.get(key):
-                steps.append(Step(key, before.get(key), entry, guarded=False))
+        changed = [k for k in before.keys() | entries.keys() if before.get(k) != entries.get(k)]
+        steps += [Step(k, before.get(k), entries.get(k), guarded=False) for k in changed]
         return steps
 
     def _item(self, draft: Draft, row: Row, token: str, blobs: list[Item]) -> Item:

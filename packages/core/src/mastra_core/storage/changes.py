@@ -42,13 +42,9 @@ def merged(put: Put, row: Row, stored: Row, position: int) -> Row:
 
 def taken(put: Put, key: Row, position: int) -> ConflictError:
     """The error of a put that must not find its key stored."""
-    return ConflictError(
-        f"{put.table.name} has a row with the key {key} already", change=position
-    )
+    return ConflictError(f"{put.table.name} has a row with the key {key} already", change=position)
 
 
 def miscounted(table: Table, count: int, expect: int, position: int) -> ConflictError:
     """The error of an update or delete that found another number of rows than it should."""
-    return ConflictError(
-        f"{count} rows of {table.name} matched, {expect} should", change=position
-    )
+    return ConflictError(f"{count} rows of {table.name} matched, {expect} should", change=position)
