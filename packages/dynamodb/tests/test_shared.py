@@ -302,3 +302,19 @@ async def test_a_table_of_the_original_can_be_taken_over(original, open_store, i
     assert {i["pk"]["S"] for i in items() if i.get("title") == {"S": "Plants"}} == {
         "$mastra#entity_thread#id_Thread-A"
     }
+
+
+async def test_ids_that_differ_by_case_may_come_in_one_write(shared) -> None:
+    thread = Thread(id="t", resource_id="User-1")
+    names = ["One", "ONE", "one", "Two", "tWO"]
+    messages = [message(name, "t", n) for n, name in enumerate(names)]
+    await shared.memory.save_messages(messages, create=thread)
+    assert (await shared.memory.list_messages("t")).messages == messages
+    found = await shared.memory.list_messages_by_id(names)
+    assert {m.id: m.text for m in found} == dict(zip(names, names, strict=True))
+    await shared.memory.delete_messages(["One", "two", "tWO"])
+    assert [m.id for m in (await shared.memory.list_messages("t")).messages] == [
+        "ONE",
+        "one",
+        "Two",
+    ]

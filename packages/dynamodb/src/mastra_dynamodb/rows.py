@@ -153,12 +153,14 @@ class Rows:
     ) -> Iterator[list[Stored]]:
         """The rows of one part, a page at a time."""
         start: Item | None = None
+        # Marks in the original's indexes may be out of date; the rows themselves are read anyway.
+        firmly = strict and not access.source.foreign
         while True:
             page = self._transactions.seen(
                 lambda start=start, size=size: self._wire.query(  # type: ignore[misc]
                     access.source, span, limit=size, down=access.down, start=start
                 ),
-                strict=strict,
+                strict=firmly,
             )
             live = [item for item in page.items if not self.expired(item)]
             if access.source.kind == "pointers":

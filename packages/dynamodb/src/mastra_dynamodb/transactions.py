@@ -49,6 +49,7 @@ ABORTED: Final = "aborted"
 # A write that made no progress for so many seconds is taken for dead, and undone by whoever meets it.
 DEAD_AFTER: Final = 15.0
 JOURNAL_KEYS: Final = 2000
+JOURNAL_BYTES: Final = 1_000_000
 ITEM_BYTES: Final = 400_000
 CHECKS: Final = 90
 
@@ -106,12 +107,14 @@ class Transactions:
         if len(steps) + len(checks) > TRANSACTION_ITEMS:
             self._staged([*steps, *_locks(checks)], dict(list(checks.items())[:CHECKS]), token)
             return
-        operations = [self._direct(step) for step in steps]
-        operations += [self._wire.check(key, unchanged(old)) for key, old in checks.items()]
-        size = sum([size_of(step.new or {}) for step in steps])
+        size = sum([_weight(step) for step in steps])
+        size += sum([size_of(old or {}) for old in checks.values()])
         if size > TRANSACTION_BYTES:
             self._staged(steps, checks, token)
-        elif operations:
+            return
+        operations = [self._direct(step) for step in steps]
+        operations += [self._wire.check(key, unchanged(old)) for key, old in checks.items()]
+        if operations:
             self._wire.transact(operations, token)
 
     def _direct(self, step: Step) -> Operation:
@@ -127,9 +130,9 @@ class Transactions:
         """
         ordered = sorted(steps, key=lambda step: not step.guarded)
         staged = [self._stage(step, token) for step in ordered]
-        self._begin([step.key for step in ordered], token)
+        pieces = self._begin([step.key for step in ordered], token)
+        sizes = [size_of(step.old or {}) + size_of(step.new or {}) for step in ordered]
         try:
-            sizes = [size_of(step.old or {}) + size_of(step.new or {}) for step in ordered]
             for piece in chunks(staged, sizes, TRANSACTION_ITEMS - 1, TRANSACTION_BYTES):
                 # Fails once somebody took this write for dead.
                 self._wire.transact([self._progress(token, PENDING), *piece], uuid4().hex)
@@ -143,13 +146,13 @@ class Transactions:
             if not valid:
                 raise
         else:
-            sizes = [0 if step.old is None else size_of(step.new or {}) for step in ordered]
             finals = [self._apply(step, token) for step in ordered]
-            self._finish(token, finals, sizes, len(ordered))
+            self._finish(token, finals, sizes, pieces)
 
-    def _begin(self, keys: Sequence[Key], token: str) -> None:
-        """The record of a write, and its journal: which items may have its mark."""
-        pieces = [keys[i : i + JOURNAL_KEYS] for i in range(0, len(keys), JOURNAL_KEYS)]
+    def _begin(self, keys: Sequence[Key], token: str) -> int:
+        """The record of a write, and its journal: which items may have its mark, in some pieces."""
+        sizes = [3 * (len(key[0]) + len(key[1])) for key in keys]
+        pieces = list(chunks(keys, sizes, JOURNAL_KEYS, JOURNAL_BYTES))
         record = {
             **_record_key(token),
             STATE: {"S": PENDING},
@@ -161,6 +164,7 @@ class Transactions:
             for i, piece in enumerate(pieces)
         ]
         self._wire.batch([record, *journal])
+        return len(pieces)
 
     def _progress(self, token: str, state: str) -> Operation:
         """The record's own part of a transaction: the write goes on, or becomes valid."""
@@ -226,7 +230,7 @@ class Transactions:
         items = [item for found in self._spread(self._wire.get, batches) for item in found]
         mine = [item for item in items if _token(item) == token]
         finals = [self._resolution(item, token, valid=valid) for item in mine]
-        self._finish(token, finals, [size_of(item) for item in mine], len(keys))
+        self._finish(token, finals, [size_of(item) for item in mine], pieces)
         return True
 
     def _journaled(self, token: str, piece: int) -> list[Key]:
@@ -244,15 +248,15 @@ class Transactions:
         return self._wire.put(final, _marked(token))
 
     def _finish(
-        self, token: str, operations: Sequence[Operation], sizes: Sequence[int], keys: int
+        self, token: str, operations: Sequence[Operation], sizes: Sequence[int], journal: int
     ) -> None:
         """Take the marks off, then forget the write; several may do so at the same time."""
         pieces = chunks(
             operations, [size + KEY_BYTES for size in sizes], TRANSACTION_ITEMS, TRANSACTION_BYTES
         )
         self._spread(self._unmark, list(pieces))
-        journal = range(-(-keys // JOURNAL_KEYS))
-        gone = [key_of(_record_key(token)), *(key_of(_journal_key(token, i)) for i in journal)]
+        gone = [key_of(_journal_key(token, i)) for i in range(journal)]
+        gone.append(key_of(_record_key(token)))
         self._wire.batch([], gone)
 
     def _unmark(self, operations: list[Operation]) -> None:
@@ -324,6 +328,11 @@ def resolved(item: Item, *, valid: bool) -> Item | None:
     if (valid and GONE in item) or (not valid and NEW in item):
         return None
     return {name: value for name, value in item.items() if name not in MARKS}
+
+
+def _weight(step: Step) -> int:
+    """The bytes of a step, as far as the service may count them: of the item before or after it."""
+    return max(size_of(step.old or {}), size_of(step.new or {}))
 
 
 def _viewed(item: Item, valid: set[str]) -> Item | None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from typing import Final, cast
 from uuid import uuid4
 
 import msgspec
 
-from mastra_core.errors import ConflictError, UnavailableError
+from mastra_core.errors import ConflictError, LimitExceededError, UnavailableError
 from mastra_core.storage.changes import merged, miscounted, taken, updated
 from mastra_core.storage.matching import matches
 from mastra_core.storage.schema import Change, Delete, Put, Row, Table, Update
@@ -21,7 +21,7 @@ from mastra_dynamodb.errors import Refused
 from mastra_dynamodb.layout import TableLayout
 from mastra_dynamodb.rows import Rows, Stored
 from mastra_dynamodb.transactions import Step, Transactions, Unsettled
-from mastra_dynamodb.wire import Key, Wire, pauses
+from mastra_dynamodb.wire import Key, Wire, key_of, pauses
 
 # For so many seconds a write begins again that others always came before.
 PERSISTENCE: Final = 60.0
@@ -53,6 +53,13 @@ class Draft:
         self.checked = False
         self.renewed = False
         self.evicted = False
+
+    @property
+    def exact(self) -> Key:
+        """The place that no other row can have."""
+        row = self.row or (self.stored.row if self.stored is not None else None)
+        assert row is not None
+        return self.layout.place(self.layout.key(row))
 
     def set(self, row: Row | None, *, renewed: bool = False) -> None:
         """Have the row replaced, or removed."""
@@ -156,19 +163,29 @@ class Attempt:
                 draft.aside = {p: at[p].item if p in at else None for p in places if p != place}
 
     def finished(self) -> list[Draft]:
-        """All rows of the write, with those that must leave their place to another one."""
+        """All rows of the write, each at a place of its own."""
         found = [draft for known in self.drafts.values() for draft in known.values()]
-        for draft in [d for d in found if d.occupant and d.changed and d.row is not None]:
-            layout, occupant = draft.layout, draft.occupant
-            assert occupant is not None
-            key = layout.key(occupant.row)
-            known = self.drafts[layout.table.name]
-            if key not in known:
-                found.append(known.setdefault(key, Draft(layout, occupant.place, occupant)))
-            moved = known[key]
-            moved.place, moved.found, moved.evicted = layout.place(key), None, True
-            moved.set(moved.row)
+        places: dict[Key, Draft] = {}
+        for draft in [d for d in found if d.changed and d.row is not None]:
+            other = places.setdefault(draft.place, draft)
+            if other is not draft:
+                # Two new ids that differ by case: one of them has capitals, and a place for that.
+                moving = draft if draft.exact != draft.place else other
+                places[draft.place] = other if moving is draft else draft
+                moving.place, moving.occupant = moving.exact, None
+                moving.found = moving.aside.pop(moving.exact, None)
+        for draft in [d for d in places.values() if d.occupant is not None]:
+            found += self._evict(draft.layout, cast("Stored", draft.occupant))
         return found
+
+    def _evict(self, layout: TableLayout, occupant: Stored) -> list[Draft]:
+        """Have a row leave its place to another one; what this adds to the write."""
+        known, key = self.drafts[layout.table.name], layout.key(occupant.row)
+        new = [] if key in known else [Draft(layout, occupant.place, occupant)]
+        moved = known.setdefault(key, *new) if new else known[key]
+        moved.place, moved.found, moved.evicted = moved.exact, None, True
+        moved.set(moved.row)
+        return new
 
 
 class Writes:
@@ -240,6 +257,8 @@ class Writes:
                 checks |= draft.aside
             elif draft.checked:
                 checks[draft.place] = draft.found
+        for step in steps:
+            checks.pop(step.key, None)
         self._commit(steps, checks, token, blobs)
         if left:
             self._wire.batch([], left)
@@ -256,9 +275,9 @@ class Writes:
             self._wire.batch(blobs)
         try:
             self._transactions.run(steps, checks, token)
-        except Refused:
+        except (Refused, LimitExceededError):
             if blobs:
-                self._wire.batch([], [(b["pk"]["S"], b["sk"]["S"]) for b in blobs])
+                self._wire.batch([], [key_of(blob) for blob in blobs])
             raise
 
     def _steps(self, draft: Draft, token: str, blobs: list[Item]) -> list[Step]:
