@@ -12,6 +12,7 @@ from mastra_core.errors import (
     StorageError,
     UnavailableError,
 )
+from mastra_core.storage.codec import json_object
 
 BUSY: Final = frozenset(
     {
@@ -54,17 +55,20 @@ class Refused(Exception):  # noqa: N818 (an event, not an error)
 
 def code_of(error: Exception) -> str:
     """The service's name of an error; empty if the error is not the service's."""
-    response = getattr(error, "response", None)
-    told = response.get("Error", {}) if isinstance(response, Mapping) else {}
-    return str(told.get("Code", ""))
+    return str(_response_of(error).get("Error", {}).get("Code", ""))
+
+
+def _response_of(error: Exception) -> Mapping[str, Any]:
+    """What the service answered; empty if it is not an answer of the service that was raised."""
+    return json_object(getattr(error, "response", None))
 
 
 def reasons_of(error: Exception) -> list[str]:
     """Why each operation of a transaction was canceled, as codes; empty for other errors."""
     if code_of(error) != CANCELED:
         return []
-    response: Any = getattr(error, "response", {})
-    return [str(reason.get("Code", "None")) for reason in response.get("CancellationReasons", ())]
+    reasons = _response_of(error).get("CancellationReasons", ())
+    return [str(reason.get("Code", "None")) for reason in reasons]
 
 
 def is_busy(error: Exception) -> bool:
@@ -83,7 +87,7 @@ def translated(error: Exception, table: str, doing: str) -> StorageError | None:
         return SchemaError(
             f"{what}: there is no such table; create it first, or give create_table=True"
         )
-    told = str(getattr(error, "response", {}).get("Error", {}).get("Message", "")) if code else ""
+    told = str(_response_of(error).get("Error", {}).get("Message", ""))
     if "size" in told.lower() and "exceeded" in told.lower():
         return LimitExceededError(f"{what}: {told}")
     if is_busy(error):

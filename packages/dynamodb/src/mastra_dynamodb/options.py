@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Final, TypedDict
+from typing import Any, Final, TypedDict, cast
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import msgspec
@@ -112,15 +112,18 @@ def checked(given: Mapping[str, Any]) -> DynamoDBOptions:
     unknown = sorted(set(given) - names)
     if unknown:
         raise ConfigurationError(f"DynamoDB has no option {', '.join(unknown)}")
-    client, ttl = given.get("client"), given.get("ttl")
+    client: Any = given.get("client")
+    ttl: Any = given.get("ttl") or {}
+    if not isinstance(ttl, Mapping):
+        raise ConfigurationError("DynamoDB: ttl maps entities to their time to live")
     values = {name: value for name, value in given.items() if name not in {"client", "ttl"}}
     try:
         plain = msgspec.convert(values, DynamoDBOptions)
         lives = {
             entity: as_struct(TimeToLive, life, f"ttl of {entity!r}")
-            for entity, life in (ttl or {}).items()
+            for entity, life in cast("Mapping[str, Any]", ttl).items()
         }
-    except (msgspec.ValidationError, InvalidArgumentError, AttributeError) as error:
+    except (msgspec.ValidationError, InvalidArgumentError) as error:
         raise ConfigurationError(f"DynamoDB: {error}") from None
     options = msgspec.structs.replace(plain, client=client, ttl=lives)
     _check(options)

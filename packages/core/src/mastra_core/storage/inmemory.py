@@ -72,12 +72,14 @@ class InMemoryBackend(Backend):
 
     def _apply(self, change: Change, position: int, undo: _Undo) -> int:
         rows = self._rows(change.table)
+        new: dict[Key, Row | None]
         if isinstance(change, Put):
             new = _put(rows, change, position)
             count = len(new)
         else:
             found = rows.find(Query(where=change.where))
-            new, count = {rows.key(row): None for row in found}, len(found)
+            new = dict.fromkeys(map(rows.key, found))
+            count = len(found)
             if change.expect is not None and count != change.expect:
                 raise miscounted(change.table, count, change.expect, position)
             if not isinstance(change, Delete):
