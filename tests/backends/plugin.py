@@ -44,3 +44,9 @@ def sqld_jwt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
     """PostgreSQL with pgvector; its user may create databases."""
     yield from _running("postgres", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def dynamodb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
+    """DynamoDB: an emulator, whose ``extra`` has its address, or the table that is named."""
+    yield from _running("dynamodb", tmp_path_factory)

@@ -5,12 +5,10 @@ from __future__ import annotations
 import enum
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterator, Sequence
-from datetime import datetime
 from typing import ClassVar, Self
 
 import msgspec
 
-from mastra_core.clock import MILLISECOND
 from mastra_core.errors import LimitExceededError
 from mastra_core.storage.driver_errors import DriverErrors
 from mastra_core.storage.loops import Once
@@ -269,10 +267,3 @@ def _values(change: Change) -> Iterator[tuple[str, Value | Advance]]:
             yield from zip(change.table.names, row, strict=True)
     elif isinstance(change, Update):
         yield from change.values.items()
-
-
-def advanced(value: Value | Advance, stored: Value) -> Value:
-    """The value of a column after an update that may say ``Advance``."""
-    if not isinstance(value, Advance):
-        return value
-    return value.at if not isinstance(stored, datetime) else max(value.at, stored + MILLISECOND)
