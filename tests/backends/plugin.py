@@ -38,3 +38,15 @@ def sqld(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
 def sqld_jwt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
     """libSQL's server with tokens: its ``extra`` has those that may only read and that are wrong."""
     yield from _running("sqld-jwt", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def upstash(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
+    """The REST API of Upstash; its ``extra`` has a token that may only read."""
+    yield from _running("upstash", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
+    """A Redis server by its own protocol."""
+    yield from _running("redis", tmp_path_factory)
