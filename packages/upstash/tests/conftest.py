@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
-from backends import Address
 
 from mastra_upstash import UpstashStore
+
+if TYPE_CHECKING:
+    from backends import Address
 
 
 class Factory:

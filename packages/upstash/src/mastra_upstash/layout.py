@@ -50,6 +50,8 @@ KEYS: Final[Mapping[str, tuple[str, ...]]] = {
 # Text that the original keeps as an object; JSON that it keeps as text.
 OBJECTS: Final = frozenset({(MESSAGES.name, "content")})
 QUOTED: Final = frozenset({(RESOURCES.name, "metadata")})
+# JSON that some versions of the original keep as text in it.
+NESTED: Final = frozenset({("mastra_threads", "metadata"), (WORKFLOW_SNAPSHOT.name, "snapshot")})
 CONSTANT: Final[Mapping[str, Mapping[str, str]]] = {
     WORKFLOW_SNAPSHOT.name: {"namespace": "workflows"}
 }
@@ -227,8 +229,7 @@ class Layout:
             return _text(token)
         if token == "null" and (place in OBJECTS or place in QUOTED):
             return None
-        if token.startswith('"{'):
-            # JSON in JSON, as some versions of the original keep metadata and snapshots.
+        if place in NESTED and token.startswith('"{'):
             inner = _text(token)
             return inner if _is_object(inner) else token
         return token
