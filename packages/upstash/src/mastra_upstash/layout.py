@@ -106,7 +106,11 @@ class Layout:
         self.kinds: dict[str, Kind] = {c.name: KINDS.get(c.type, "s") for c in table.columns}
         declared = [*table.indexes, Index(f"{table.name}_by_key", table.key)]
         self.indexes = tuple([self._ordered(index) for index in declared])
-        self._order = sorted(table.columns, key=self._is_long)
+        self._long = {c.name for c in table.columns if self._is_raw(c)}
+        self._indexed = {n for index in self.indexes for n in (index.at, *index.columns)}
+        # What the scripts look for stands in front.
+        front = sorted(table.columns, key=lambda column: column.name not in self._indexed)
+        self._order = [(table.positions[c.name], self.fields[c.name], c) for c in front]
         self._decoder = self._make_decoder()
         self._values = attrgetter(*(f"c{i}" for i in range(len(table.columns))))
         self._raw = [i for i, c in enumerate(table.columns) if self._is_raw(c)]
@@ -152,18 +156,27 @@ class Layout:
     def _is_raw(self, column: Column) -> bool:
         return column.type == "json" or (self.table.name, column.name) in OBJECTS
 
-    def _is_long(self, column: Column) -> bool:
-        """What may be long stands behind: the scripts look only as far as they must."""
-        return self._is_raw(column)
-
     def encoded(self, row: Row) -> str:
-        """The JSON text of a full row; absent values are left out."""
-        found: dict[str, Any] = dict(CONSTANT.get(self.table.name, {}))
-        for column in self._order:
-            value = row[self.table.positions[column.name]]
-            if value is not None:
-                found[self.fields[column.name]] = self._json(column, value)
-        return _encode(found).decode()
+        """The JSON text of a full row; absent values are left out, unless an index has them.
+
+        A line break begins the text and each part that may be long, and is nowhere else: the
+        scripts find the parts by it. It means nothing to whoever reads JSON.
+        """
+        short: dict[str, Any] = dict(CONSTANT.get(self.table.name, {}))
+        long: list[str] = []
+        for i, name, column in self._order:
+            value = row[i]
+            if value is None:
+                if column.name in self._indexed:
+                    short[name] = None
+            elif column.name in self._long:
+                long.append(f'"{name}":{self.token(column.name, value)}')
+            else:
+                short[name] = self._json(column, value)
+        parts = [_encode(short).decode()[1:-1], *long]
+        if any("\n" in part for part in long):
+            return f"{{{','.join(parts)}}}"
+        return "{\n" + ",\n".join(parts) + "}"
 
     def token(self, name: str, value: Value) -> str:
         """One value as JSON; empty where it is absent."""

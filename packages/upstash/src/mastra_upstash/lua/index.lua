@@ -47,7 +47,7 @@ if plan.shard then
   local set = root .. 'mastra:' .. own.id .. '*' .. plan.shard
   for _, member in ipairs(redis.call('ZRANGEBYLEX', set, plan.low, '+', 'LIMIT', 0, plan.size)) do
     last = member
-    local row = loaded(t, key_of(own, member))
+    local row = loaded(t, key_of(own, uncoded(own.rest, member)))
     if row then index(row) end
   end
 end

@@ -88,13 +88,23 @@ local function walk(window, visit)
   return true
 end
 
+local function same(row, column, value)
+  local token = field(row, column[1])
+  if token == nil or token == 'null' then return value == false end
+  return value and (plain(token) == value or (column[2] == 'n' and tonumber(token) == tonumber(value)))
+end
+
 -- The row of a member; nil where it is gone or stands elsewhere now: the original keeps no index.
 local function standing(index, set, member)
+  local values = uncoded(index.rest, member)
   local owner = index.at == t.by[1] and set.partition or nil
-  local row = loaded(t, key_of(index, member, set.partition), owner)
+  local row = loaded(t, key_of(index, values, set.partition), owner)
   if not row then return nil end
-  local name, now = place(t, index, row)
-  return name == set.name and now == member and row or nil
+  for i, column in ipairs(index.rest) do
+    if not same(row, column, values[i]) then return nil end
+  end
+  if index.at ~= '' and not same(row, {index.at, 's'}, set.partition or false) then return nil end
+  return row
 end
 
 local function read(window)

@@ -8,33 +8,34 @@ local concat = table.concat
 local plan = cjson.decode(ARGV[1])
 local root = plan.root
 
+-- The last position of the JSON string that begins at i.
+local function closed(text, i)
+  while true do
+    i = find(text, '"', i + 1, true)
+    local k = i - 1
+    while byte(text, k) == 92 do k = k - 1 end
+    if (i - k) % 2 == 1 then return i end
+  end
+end
+
 -- The last position of the JSON value that begins at i.
 local function skip(text, i)
   local c = byte(text, i)
-  if c == 34 then
-    local j = i + 1
-    while true do
-      local q = find(text, '["\\]', j)
-      if byte(text, q) == 34 then return q end
-      j = q + 2
-    end
-  elseif c == 123 or c == 91 then
-    local depth, j = 1, i + 1
-    while true do
-      local q = find(text, '["{}%[%]]', j)
-      local d = byte(text, q)
-      if d == 34 then
-        q = skip(text, q)
-      elseif d == 123 or d == 91 then
-        depth = depth + 1
-      else
-        depth = depth - 1
-        if depth == 0 then return q end
-      end
-      j = q + 1
+  if c == 34 then return closed(text, i) end
+  if c ~= 123 and c ~= 91 then return find(text, '[,%]}%s]', i) - 1 end
+  local depth = 1
+  while depth > 0 do
+    i = find(text, '["{}%[%]]', i + 1)
+    local d = byte(text, i)
+    if d == 34 then
+      i = closed(text, i)
+    elseif d == 123 or d == 91 then
+      depth = depth + 1
+    else
+      depth = depth - 1
     end
   end
-  return find(text, '[,%]}%s]', i) - 1
+  return i
 end
 
 -- The text of a JSON string; any other token as it is.
@@ -46,30 +47,44 @@ local function plain(token)
 end
 
 -- An object that is taken apart as far as it was asked for.
+--
+-- Rows written here begin with a line break, and have one before each field that may be long; no
+-- other, since strings have none. So the end of such a field is found without looking into it.
 local function opened(text)
-  return {text = text, at = find(text, '{', 1, true) + 1, names = {}, tokens = {}}
+  local i = find(text, '{', 1, true)
+  return {text = text, at = i + 1, ours = byte(text, i + 1) == 10, names = {}, tokens = {}}
+end
+
+-- The name of the field at i, its token, and where the next one is; nothing at the end.
+local function member(text, i, ours)
+  local _, _, name, start = find(text, '^[%s,]*"([^"\\]*)"%s*:%s*()', i)
+  if not name then
+    local from = find(text, '["}]', i)
+    if byte(text, from) == 125 then return nil end
+    local to = skip(text, from)
+    name, start = plain(sub(text, from, to)), find(text, '[^%s:]', to + 1)
+  end
+  if ours and byte(text, i + 1) == 10 then
+    local last = find(text, '\n', start, true)
+    if last then return name, sub(text, start, last - 2), last - 1 end
+    return name, sub(text, start, -2), #text
+  end
+  local last = skip(text, start)
+  return name, sub(text, start, last), last + 1
 end
 
 -- The token of a field, or of all fields where none is named; nil where it is absent.
 local function field(row, name)
-  local found = name and row.tokens[name]
-  local text, i = row.text, row.at
-  while found == nil and i do
-    i = find(text, '["}]', i)
-    if byte(text, i) == 125 then
-      i = nil
-    else
-      local q = skip(text, i)
-      local key = plain(sub(text, i, q))
-      i = find(text, '[^%s:]', q + 1)
-      local last = skip(text, i)
-      local token = sub(text, i, last)
-      if row.tokens[key] == nil then row.names[#row.names + 1] = key end
-      row.tokens[key] = token
-      i = last + 1
+  local names, tokens = row.names, row.tokens
+  local found = name and tokens[name]
+  while found == nil and row.at do
+    local key, token, behind = member(row.text, row.at, row.ours)
+    row.at = behind
+    if key then
+      if tokens[key] == nil then names[#names + 1] = key end
+      tokens[key] = token
       if key == name then found = token end
     end
-    row.at = i
   end
   return found
 end
@@ -90,7 +105,7 @@ local complement = {['0'] = '9', ['1'] = '8', ['2'] = '7', ['3'] = '6', ['4'] = 
                     ['5'] = '4', ['6'] = '3', ['7'] = '2', ['8'] = '1', ['9'] = '0'}
 
 local function coded(text)
-  if find(text, '[\1\2]') then text = gsub(text, '[\1\2]', '\2%0') end
+  if find(text, '\1', 1, true) or find(text, '\2', 1, true) then text = gsub(text, '[\1\2]', '\2%0') end
   return '=' .. text .. '\1'
 end
 
@@ -105,20 +120,26 @@ local function code(kind, token)
   return '=1' .. digits .. '\1'
 end
 
--- The values of a sort key of several columns: what `code` made of each.
-local function uncoded(kinds, key)
+-- The end of the first value in a sort key from i: an escaped \1 has an odd number of \2 before it.
+local function value_end(key, i)
+  while true do
+    i = find(key, '\1', i, true)
+    local k = i - 1
+    while byte(key, k) == 2 do k = k - 1 end
+    if (i - k) % 2 == 1 then return i end
+    i = i + 1
+  end
+end
+
+-- The values of a sort key of several columns: what `code` made of each, false where absent.
+local function uncoded(columns, key)
   local values, i = {}, 1
-  for n = 1, #kinds do
-    local last = find(key, '\1', i, true)
-    -- An escaped \1 follows a \2 that is itself no escaped one; those come in pairs.
-    while byte(key, last - 1) == 2 do
-      local j = last - 1
-      while byte(key, j) == 2 do j = j - 1 end
-      if (last - 1 - j) % 2 == 0 then break end
-      last = find(key, '\1', last + 1, true)
-    end
+  for n, column in ipairs(columns) do
+    local last = value_end(key, i)
     local text = sub(key, i + 1, last - 1)
-    if kinds[n][2] == 'n' then
+    if byte(key, i) == 126 then
+      text = false
+    elseif column[2] == 'n' then
       local negative = byte(text) == 48
       text = sub(text, 2)
       if negative then text = gsub(text, '%d', complement) end
@@ -185,9 +206,11 @@ local function loaded(t, values, owner)
 end
 
 local function identity(t, row)
+  if row.identity then return row.identity end
   local parts = {}
   for i, key in ipairs(t.key) do parts[i] = code(key[2], field(row, key[1])) end
-  return concat(parts)
+  row.identity = concat(parts)
+  return row.identity
 end
 
 -- The sorted set of an index that a row stands in, and its member there. What all rows of a table
@@ -205,9 +228,9 @@ local function place(t, index, row)
   return set, concat(parts)
 end
 
--- The key values of a row, of its member in an index.
-local function key_of(index, member, partition)
-  local values, key = uncoded(index.rest, member), {}
+-- The key values of a row, of the values of its member in an index.
+local function key_of(index, values, partition)
+  local key = {}
   for i, at in ipairs(index.keys) do key[i] = at == 0 and partition or values[at] end
   return key
 end

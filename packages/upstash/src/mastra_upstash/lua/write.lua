@@ -64,23 +64,27 @@ local function later(token, stored)
   return iso(before + 1)
 end
 
--- A row with some fields changed; what is short stands in front, where it is found soon.
+-- A row with some fields changed, written as rows are here: what may be long stands behind.
 local function changed(row, tokens)
   field(row)
-  local front, back = {}, {}
-  for name, token in pairs(tokens) do
-    if token ~= '' then
-      local member = cjson.encode(name) .. ':' .. token
-      if #token < 200 then front[#front + 1] = member else back[#back + 1] = member end
-    end
+  local short, long, broken = {}, {}, false
+  local function add(name, token)
+    local first = byte(token)
+    local into = (#token > 200 or first == 123 or first == 91) and long or short
+    into[#into + 1] = cjson.encode(name) .. ':' .. token
+    broken = broken or find(token, '\n', 1, true) ~= nil
   end
   for _, name in ipairs(row.names) do
-    if tokens[name] == nil then
-      back[#back + 1] = cjson.encode(name) .. ':' .. row.tokens[name]
-    end
+    local token = tokens[name] or row.tokens[name]
+    if token ~= '' then add(name, token) end
   end
-  for _, member in ipairs(back) do front[#front + 1] = member end
-  return opened('{' .. concat(front, ',') .. '}')
+  for name, token in pairs(tokens) do
+    if row.tokens[name] == nil and token ~= '' then add(name, token) end
+  end
+  local head, separator = '{\n', ',\n'
+  if broken then head, separator = '{', ',' end
+  for i, text in ipairs(long) do long[i] = separator .. text end
+  return opened(head .. concat(short, ',') .. concat(long) .. '}')
 end
 
 local function conflict(position, ...)
@@ -152,7 +156,7 @@ local function candidates(change)
       local set = root .. 'mastra:' .. index.id .. source.set
       if source.spread then set = set .. string.format('%x', shard) end
       for _, member in ipairs(redis.call('ZRANGEBYLEX', set, source.low, source.high)) do
-        add(slot(t, key_of(index, member, source.partition)))
+        add(slot(t, key_of(index, uncoded(index.rest, member), source.partition)))
       end
     end
   end
