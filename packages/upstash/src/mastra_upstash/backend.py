@@ -135,6 +135,32 @@ class Direct:
             await self._client.aclose()
 
 
+class Link:
+    """A connection of one event loop, which is not closed under the calls that use it."""
+
+    def __init__(self, commands: Commands) -> None:
+        self._commands = commands
+        self._calls = 0
+        self._retired = False
+        self._at_end = at_end_of_loop(commands.close)
+
+    async def call(self, *arguments: str) -> Any:
+        """The answer to a command."""
+        self._calls += 1
+        try:
+            return await self._commands.call(*arguments)
+        finally:
+            self._calls -= 1
+            if self._retired and not self._calls:
+                await self._commands.close()
+
+    async def retire(self) -> None:
+        """Close it now, or behind the last of its calls."""
+        self._retired = True
+        if not self._calls:
+            await self._commands.close()
+
+
 def _texts(answer: Any) -> Any:
     """The answer with text for bytes, whatever the client decodes by itself."""
     if isinstance(answer, bytes):
@@ -252,16 +278,11 @@ class UpstashBackend(Backend):
             # Text is escaped twice on its way: in its row, and in the request.
             value_bytes = min(self._bound // 4, self._bound)
             self.limits = Limits(value_bytes=value_bytes)  # type: ignore[misc]
-        self._connect = connect
-        self._links: PerLoop[tuple[Commands, object]] = PerLoop(self._opened)
+        self._links = PerLoop(lambda: Link(connect()))
         self._layouts: dict[str, Layout] = {}
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.place!r})"
-
-    def _opened(self) -> tuple[Commands, object]:
-        link = self._connect()
-        return link, at_end_of_loop(link.close)
 
     def _driver_raised(self, error: Exception) -> bool:
         module = type(error).__module__.partition(".")[0]
@@ -293,7 +314,7 @@ class UpstashBackend(Backend):
 
     async def _call(self, *arguments: str) -> Any:
         """One command, sent once more where the connection broke: scripts know a write again."""
-        link, _ = self._links.get()
+        link = self._links.get()
         async with asyncio.timeout(self._timeout):
             try:
                 return await link.call(*arguments)
@@ -404,9 +425,9 @@ class UpstashBackend(Backend):
         return f"{self.name} {found[1]}" if found else self.name
 
     async def _close(self) -> None:
-        opened = self._links.pop()
-        if opened is not None:
-            await opened[0].close()
+        link = self._links.pop()
+        if link is not None:
+            await link.retire()
 
 
 class RedisBackend(UpstashBackend):
