@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
+import pytest_asyncio
 
 from mastra_upstash import UpstashStore
+
+from .wire import Wire
 
 if TYPE_CHECKING:
     from backends import Address
@@ -47,3 +50,21 @@ def storage_factory(upstash: Address) -> Factory:
 def redis_factory(redis: Address) -> Factory:
     """Stores over the protocol of Redis."""
     return factory(redis)
+
+
+@pytest_asyncio.fixture
+async def wire(upstash: Address) -> AsyncIterator[Wire]:
+    """What passes between a store at ``wire.url`` and the REST API."""
+    async with Wire(upstash.url) as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture
+async def store(wire: Wire, upstash: Address) -> AsyncIterator[UpstashStore]:
+    """A store on the wire, with keys of its own, set up."""
+    prefix = f"{uuid4().hex}:"
+    async with UpstashStore(
+        id="wired", url=wire.url, key_prefix=prefix, **upstash.options
+    ) as opened:
+        wire.requests.clear()
+        yield opened

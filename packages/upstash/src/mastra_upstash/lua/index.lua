@@ -1,8 +1,8 @@
 -- Puts rows into the indexes of their table: those that stand in none, or not in all of them.
 --
 -- Rows are named by their keys in the database (what the original wrote), or by a range of the
--- table's own list (for an index that is new). Nothing else of them is changed, except that
--- a run that the original keeps under its resource gets the key that both know.
+-- table's own list (for an index that is new). Nothing else of them is changed. A row that the
+-- original keeps under another key than this one's stays out: a copy would hide it from itself.
 local t, last, count = table_of(plan.table), '', 0
 
 local function index(row)
@@ -32,14 +32,7 @@ for _, name in ipairs(plan.names or {}) do
   if redis.call('TYPE', name).ok == 'string' then
     local text = redis.call('GET', name)
     local row = find(text, '^%s*{') and opened(text)
-    if row and complete(row) then
-      local own = named_by(t, row)
-      if own == name then
-        index(row)
-      elseif redis.call('SETNX', own, text) == 1 then
-        index(row)
-      end
-    end
+    if row and complete(row) and named_by(t, row) == name then index(row) end
   end
 end
 if plan.shard then
