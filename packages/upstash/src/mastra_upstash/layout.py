@@ -223,8 +223,8 @@ class Layout:
             row = list(self._values(self._decoder.decode(text)))
         except msgspec.ValidationError:
             return self._foreign(text)
-        except msgspec.DecodeError as error:
-            raise CorruptDataError(f"a row of {self.table.name} is not JSON: {error}") from error
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise CorruptDataError(f"a row of {self.table.name} cannot be read: {error}") from error
         for i in self._times:
             at = row[i]
             if at is not None and (at.microsecond % 1000 or at.tzinfo is not UTC):
