@@ -20,12 +20,44 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 MAX_REQUEST = 10 * 1000 * 1000
 STATUS = {200: "OK", 400: "Bad Request", 401: "Unauthorized"}
 REFUSED = {
-    *("SUBSCRIBE", "PSUBSCRIBE", "SSUBSCRIBE", "MONITOR", "SELECT", "AUTH", "HELLO", "CLIENT", "RESET"),
-    *("MULTI", "EXEC", "DISCARD", "WATCH", "UNWATCH", "BLPOP", "BRPOP", "BLMOVE", "BZPOPMIN", "BZPOPMAX"),
+    *(
+        "SUBSCRIBE",
+        "PSUBSCRIBE",
+        "SSUBSCRIBE",
+        "MONITOR",
+        "SELECT",
+        "AUTH",
+        "HELLO",
+        "CLIENT",
+        "RESET",
+    ),
+    *(
+        "MULTI",
+        "EXEC",
+        "DISCARD",
+        "WATCH",
+        "UNWATCH",
+        "BLPOP",
+        "BRPOP",
+        "BLMOVE",
+        "BZPOPMIN",
+        "BZPOPMAX",
+    ),
     *("CONFIG", "SHUTDOWN", "DEBUG", "SAVE", "BGSAVE", "REPLICAOF", "ACL", "MODULE", "QUIT"),
 }
 READING = {
-    *("GET", "MGET", "EXISTS", "TTL", "TYPE", "SCAN", "ZRANGE", "ZRANGEBYLEX", "ZREVRANGEBYLEX", "ZCARD"),
+    *(
+        "GET",
+        "MGET",
+        "EXISTS",
+        "TTL",
+        "TYPE",
+        "SCAN",
+        "ZRANGE",
+        "ZRANGEBYLEX",
+        "ZREVRANGEBYLEX",
+        "ZCARD",
+    ),
     *("ZLEXCOUNT", "HGET", "HGETALL", "PING", "INFO", "DBSIZE", "EVAL_RO", "EVALSHA_RO"),
 }
 
@@ -110,7 +142,8 @@ class Front:
                 text = json.dumps(answer).encode()
                 writer.write(
                     f"HTTP/1.1 {status} {STATUS[status]}\r\nContent-Type: application/json\r\n"
-                    f"Upstash-Sync-Token: 1\r\nContent-Length: {len(text)}\r\n\r\n".encode() + text
+                    f"Upstash-Sync-Token: 1\r\nContent-Length: {len(text)}\r\n\r\n".encode()
+                    + text
                 )
                 await writer.drain()
         writer.close()
@@ -149,7 +182,9 @@ class Front:
             return 400, {"error": str(answer)}
         return 200, {"result": encode(answer)}
 
-    async def several(self, given: Any, token: str, encode: Any, *, atomic: bool) -> tuple[int, Any]:
+    async def several(
+        self, given: Any, token: str, encode: Any, *, atomic: bool
+    ) -> tuple[int, Any]:
         if not isinstance(given, list) or not all(isinstance(c, list) and c for c in given):
             return 400, {"error": "ERR failed to parse pipeline request"}
         refused = [self.refusal(command, token) for command in given]

@@ -103,6 +103,7 @@ def test_a_password_is_not_shown() -> None:
         ({"client": object()}, "client must be"),
         ({"url": "redis://localhost", "max_request_bytes": 0}, "must be positive"),
         ({"url": "redis://localhost", "speed": 1}, "no option speed"),
+        ({"url": "redis://localhost", "timeout": "soon"}, "option of Upstash is wrong"),
     ],
 )
 def test_wrong_options_are_told_at_once(options: dict[str, Any], says: str) -> None:

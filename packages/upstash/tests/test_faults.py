@@ -116,8 +116,7 @@ async def test_a_call_that_is_cancelled_leaves_a_usable_store(
 ) -> None:
     wire.faults.append(HANG)
     task = asyncio.create_task(known.memory.save_messages([message("t")]))
-    while wire.faults:
-        await asyncio.sleep(0)
+    await wire.hanging.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

@@ -78,10 +78,10 @@ def test_the_scripts_code_values_as_python_does(upstash: Address) -> None:
         ("s", None),
         ("n", None),
     ]
-    tokens = [
-        "" if value is None else msgspec.json.encode(value).decode() for _, value in values
+    tokens = ["" if value is None else msgspec.json.encode(value).decode() for _, value in values]
+    arguments = [
+        part for (kind, _), token in zip(values, tokens, strict=True) for part in (kind, token)
     ]
-    arguments = [part for (kind, _), token in zip(values, tokens, strict=True) for part in (kind, token)]
     plan = {
         "root": "",
         "kinds": [[["c", kind] for kind, _ in values]],
@@ -96,7 +96,19 @@ def test_the_scripts_code_values_as_python_does(upstash: Address) -> None:
     ]
 
 
-HOSTILE = ("a", "a:id:b", "b", "a:run_id:b", "a:run_id", "run_id:b", "x:id", "id:x", "*", "[a]", "?")
+HOSTILE = (
+    "a",
+    "a:id:b",
+    "b",
+    "a:run_id:b",
+    "a:run_id",
+    "run_id:b",
+    "x:id",
+    "id:x",
+    "*",
+    "[a]",
+    "?",
+)
 
 
 @pytest.mark.asyncio
@@ -124,7 +136,13 @@ async def test_threads_with_delimiters_keep_their_own_messages(store: UpstashSto
     for thread_id in HOSTILE:
         await store.memory.save_thread(Thread(id=thread_id, resource_id="r"))
         said = [
-            Message(id=f"{name}|{thread_id}", thread_id=thread_id, resource_id="r", role="user", content=content)
+            Message(
+                id=f"{name}|{thread_id}",
+                thread_id=thread_id,
+                resource_id="r",
+                role="user",
+                content=content,
+            )
             for name in HOSTILE
         ]
         await store.memory.save_messages(said)
@@ -150,6 +168,11 @@ async def test_two_stores_side_by_side_do_not_see_each_other(upstash: Address) -
         assert [t.title for t in page.threads] == [str(n)]
         assert (await store.adopt())["mastra_threads"] == 1
     await stores[0].memory.delete_thread("t")
-    assert [await s.memory.get_thread_by_id("t") is None for s in stores] == [True, False, False, False]
+    assert [await s.memory.get_thread_by_id("t") is None for s in stores] == [
+        True,
+        False,
+        False,
+        False,
+    ]
     for store in stores:
         await store.close()

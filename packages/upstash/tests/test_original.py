@@ -175,7 +175,11 @@ async def test_what_we_write_is_where_the_original_looks(raw: Any) -> None:
             workflow_name="wf", run_id="r", snapshot={"context": {"x": []}}
         )
         thread = json.loads(await raw.get("mastra_threads:id:t"))
-        assert (thread["title"], thread["metadata"], thread["resourceId"]) == ("ours", {"a": []}, "u")
+        assert (thread["title"], thread["metadata"], thread["resourceId"]) == (
+            "ours",
+            {"a": []},
+            "u",
+        )
         assert json.loads(await raw.get("mastra_messages:threadId:t:id:m")) == {
             "id": "m",
             "threadId": "t",

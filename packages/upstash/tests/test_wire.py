@@ -34,7 +34,9 @@ async def fill(store: UpstashStore, name: str, count: int) -> None:
         numbers = range(start, min(start + 500, count))
         content = '{"format":2,"parts":[]}'
         await store.backend.write(
-            Put(MESSAGES, [(f"{name}{n}", name, content, "user", "v2", now(), "r") for n in numbers]),
+            Put(
+                MESSAGES, [(f"{name}{n}", name, content, "user", "v2", now(), "r") for n in numbers]
+            ),
             Put(THREADS, [(f"{name}-{n}", name, "", None, now(), now()) for n in numbers]),
         )
 
@@ -130,9 +132,7 @@ async def test_a_script_is_sent_whole_only_where_the_server_does_not_know_it(
     assert await store.memory.get_thread_by_id("t") is not None
 
 
-async def test_telemetry_is_off_and_the_token_is_in_no_url(
-    store: UpstashStore, wire: Wire
-) -> None:
+async def test_telemetry_is_off_and_the_token_is_in_no_url(store: UpstashStore, wire: Wire) -> None:
     await store.memory.get_thread_by_id(uuid7())
     assert {request.path for request in wire.requests} == {"/"}
     assert "telemetry" not in str(store.backend._links.get()._commands._client._headers).lower()

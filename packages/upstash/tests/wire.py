@@ -39,6 +39,7 @@ class Wire:
         parts = urlsplit(url)
         self._host, self._port = str(parts.hostname), parts.port or 80
         self.requests: list[Request] = []
+        self.hanging = asyncio.Event()
         self.faults: deque[str | Reply | None] = deque()
 
     async def __aenter__(self) -> Self:
@@ -74,6 +75,7 @@ class Wire:
         if fault == CUT_BEFORE:
             return False
         if fault == HANG:
+            self.hanging.set()
             await asyncio.sleep(3600)
         if isinstance(fault, Reply):
             writer.write(

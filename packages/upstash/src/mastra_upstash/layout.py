@@ -62,6 +62,7 @@ _encode = msgspec.json.Encoder().encode
 _any = msgspec.json.Decoder().decode
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _text = msgspec.json.Decoder(str).decode
+_nullable_text = msgspec.json.Decoder(str | None).decode
 
 
 def coded(kind: Kind, value: Value) -> str:
@@ -238,10 +239,9 @@ class Layout:
         if not token:
             return None
         place = (self.table.name, column.name)
-        if token.startswith('"') and (place in OBJECTS or place in QUOTED):
-            return _text(token)
-        if token == "null" and (place in OBJECTS or place in QUOTED):
-            return None
+        if place in OBJECTS | QUOTED and token[0] in '"n':
+            text: str | None = _nullable_text(token)
+            return text
         if place in NESTED and token.startswith('"{'):
             inner = _text(token)
             return inner if _is_object(inner) else token

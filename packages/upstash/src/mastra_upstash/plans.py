@@ -75,7 +75,10 @@ def condition(layout: Layout, where: Where) -> dict[str, Any]:
         }
     if where.op == "in":
         values = cast("tuple[Value, ...]", where.value)
-        return {**found, "value": [_compared(layout, column.name, v) for v in values if v is not None]}
+        return {
+            **found,
+            "value": [_compared(layout, column.name, v) for v in values if v is not None],
+        }
     if where.value is None:
         return {**found, "op": {"eq": "absent", "ne": "present"}.get(where.op, "never")}
     return {**found, "value": _compared(layout, column.name, cast("Value", where.value))}
@@ -150,9 +153,7 @@ def _within(index: Ordered, fixed: int, where: Sequence[Where]) -> list[Where]:
     ]
 
 
-def _usable(
-    index: Ordered, given: Mapping[str, Sequence[Value]], query: Query
-) -> tuple[int, bool]:
+def _usable(index: Ordered, given: Mapping[str, Sequence[Value]], query: Query) -> tuple[int, bool]:
     """How many of the index's columns are given (-1: not its first), and if it has the order."""
     if index.at and index.at not in given:
         return -1, False
@@ -272,7 +273,7 @@ def spelled(window: Mapping[str, Any]) -> dict[str, Any]:
     return {**window, "sources": sources}
 
 
-def changes(
+def planned(
     layouts: Mapping[str, Layout], given: Sequence[Change]
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """The changes of a write for the script, and the texts of their rows, which are its arguments."""

@@ -80,7 +80,7 @@ class Reading:
         found = [*self._best, *found]
         for name, way in reversed(query.order):
             i = table.positions[name]
-            found.sort(key=lambda row: sort_key(row[i]), reverse=way == "desc")  # noqa: B023
+            found.sort(key=lambda row: sort_key(row[i]), reverse=way == "desc")
         return found if query.limit is None else found[: query.offset + query.limit]
 
 

@@ -23,7 +23,10 @@ class Script(msgspec.Struct, frozen=True):
 @functools.cache
 def script(name: ScriptName) -> Script:
     """A script, behind the functions that all of them share; comments are not sent."""
-    texts = [files(__package__).joinpath("lua", f"{part}.lua").read_text() for part in ("rows", name)]
+    texts = [
+        files("mastra_upstash").joinpath("lua", f"{part}.lua").read_text()
+        for part in ("rows", name)
+    ]
     lines = [line.strip() for text in texts for line in text.splitlines()]
     text = "\n".join([line for line in lines if line and not line.startswith("--")])
     return Script(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())

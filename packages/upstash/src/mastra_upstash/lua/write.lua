@@ -196,8 +196,8 @@ for position, change in ipairs(plan.changes) do
   counts[#counts + 1] = count
 end
 
--- From here on everything is written.
-local adding, removing = {}, {}
+-- What is to be written is found out whole before anything is.
+local adding, removing, setting, deleting = {}, {}, {}, {}
 
 local function gather(into, set, ...)
   local list = into[set]
@@ -215,14 +215,14 @@ end
 -- What the original keeps beside its messages: where each is, and the list of each thread.
 local function beside(t, old, new)
   local id = plain(field(new or old, t.key[1][1]))
-  if old and not new then redis.call('DEL', root .. t.pointer .. id) end
+  if old and not new then deleting[#deleting + 1] = root .. t.pointer .. id end
   if old and (not new or spelled(t, old) ~= spelled(t, new)) then
     gather(removing, spelled(t, old), id)
   end
   if not new then return end
   local owner = plain(field(new, t.by[1]))
   if not old or plain(field(old, t.by[1])) ~= owner then
-    redis.call('SET', root .. t.pointer .. id, owner)
+    setting[#setting + 1] = {root .. t.pointer .. id, owner}
   end
   local score = field(new, '_index') or epoch(field(new, 'createdAt') or '') or 0
   gather(adding, spelled(t, new), score, id)
@@ -243,8 +243,8 @@ for _, at in ipairs(order) do
     if t.pointer ~= '' then beside(t, old, new) end
     local name = new and named_by(t, new)
     local gone = old and named_by(t, old)
-    if gone and gone ~= name then redis.call('DEL', gone) end
-    if new then redis.call('SET', name, new.text) end
+    if gone and gone ~= name then deleting[#deleting + 1] = gone end
+    if new then setting[#setting + 1] = {name, new.text} end
   end
 end
 
@@ -256,6 +256,8 @@ local function apply(command, sets)
     end
   end
 end
+for _, key in ipairs(deleting) do redis.call('DEL', key) end
+for _, pair in ipairs(setting) do redis.call('SET', pair[1], pair[2]) end
 apply('ZREM', removing)
 apply('ZADD', adding)
 redis.call('SET', done_key, cjson.encode(counts), 'EX', plan.kept)
