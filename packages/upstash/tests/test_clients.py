@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import gc
 import importlib
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -97,6 +100,7 @@ def test_a_password_is_not_shown() -> None:
         ({"url": "https://x.upstash.io", "client": object()}, "either a url"),
         ({"url": " "}, "url must be"),
         ({"url": "https://x.upstash.io"}, "token is required"),
+        ({"url": "https://x.upstash.io", "token": "AX…"}, "no token has"),
         ({"url": "ftp://x.upstash.io", "token": "t"}, "url must be https"),
         ({"url": "https://", "token": "t"}, "url must be https"),
         ({"url": "redis://localhost", "token": "t"}, "a password stands in the url"),
@@ -109,6 +113,20 @@ def test_a_password_is_not_shown() -> None:
 def test_wrong_options_are_told_at_once(options: dict[str, Any], says: str) -> None:
     with pytest.raises(ConfigurationError, match=says):
         UpstashStore(id="x", **options)
+
+
+def test_the_example_of_the_readme_runs(upstash: Address, redis: Address) -> None:
+    readme = Path(__file__).parents[1].joinpath("README.md").read_text()
+    example = readme.partition("```py\n")[2].partition("```")[0]
+    for name, real in {
+        "https://name.upstash.io": upstash.url,
+        "AXyz": upstash.options["token"],
+        "redis://localhost:6379/0": redis.url,
+    }.items():
+        assert name in example
+        example = example.replace(name, real)
+    done = subprocess.run([sys.executable, "-c", example], capture_output=True, text=True)
+    assert (done.stdout, done.stderr, done.returncode) == ("1\n", "", 0)
 
 
 def test_a_client_that_blocks_is_refused() -> None:

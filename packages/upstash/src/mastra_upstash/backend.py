@@ -97,6 +97,8 @@ def open_backend(url: str | None = None, **options: Unpack[UpstashOptions]) -> U
         raise ConfigurationError(
             "token is required: the REST API of Upstash asks everybody for one"
         )
+    if not known.isascii() or not known.isprintable() or " " in known:
+        raise ConfigurationError("the token has characters that no token has; is it all of it?")
     return UpstashBackend(
         lambda: Rest(rest_client(address, known), own=True), settings, place_of(url)
     )

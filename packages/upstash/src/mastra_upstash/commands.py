@@ -166,7 +166,8 @@ def direct_client(url: str) -> Any:
         raise ConfigurationError(
             "redis:// needs the extra: pip install 'mastra-upstash[redis]'"
         ) from error
-    return driver.Redis.from_url(url, decode_responses=True)
+    # How long a request may take is bounded by the caller of this.
+    return driver.Redis.from_url(url, decode_responses=True, socket_timeout=None)
 
 
 def broke(error: Exception) -> bool:
