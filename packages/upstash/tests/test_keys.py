@@ -68,10 +68,9 @@ def test_what_cannot_be_sorted_here_is_no_index() -> None:
         Layout(Table("t", columns, ("id",), (Index("t_by_score", ("score", "id")),)))
 
 
-def test_the_scripts_code_values_as_python_does(upstash: Address) -> None:
-    redis = importlib.import_module("redis").Redis.from_url(
-        upstash.extra["redis"], decode_responses=True
-    )
+def test_the_scripts_code_values_as_python_does(redis: Address) -> None:
+    driver = importlib.import_module("redis")
+    client = driver.Redis.from_url(redis.url, decode_responses=True)
     values: list[tuple[Kind, Any]] = [
         *(("s", text) for text in ("", "a", "é😀", "\x01", "\x02\x01", "\x02\x02", 'q"\\\n/', "~")),
         *(("n", n) for n in (0, 1, -1, 10, -10, 2**63 - 1, -(2**63), 2**53 + 1)),
@@ -88,8 +87,8 @@ def test_the_scripts_code_values_as_python_does(upstash: Address) -> None:
         "keys": ["".join([coded(kind, value) for kind, value in values])],
     }
     shared = script("read").text.partition("local t = table_of(plan.table)")[0]
-    answer = redis.eval(shared + ASK, 0, msgspec.json.encode(plan).decode(), *arguments)
-    redis.close()
+    answer = client.eval(shared + ASK, 0, msgspec.json.encode(plan).decode(), *arguments)
+    client.close()
     assert answer[: len(values)] == [coded(kind, value) for kind, value in values]
     assert answer[len(values) :] == [
         "(absent)" if value is None else str(value) for _, value in values

@@ -40,6 +40,8 @@ REQUEST_BYTES: Final = 10_000_000
 ESCAPED: Final = 6
 # How long a write is known by its token, in seconds: within it, sent again it is not done again.
 KEPT: Final = 600
+# Answers are bounded by their bytes, so a page may have many rows.
+PAGE_ROWS: Final = 5000
 BUILD_ROWS: Final = 500
 SCAN_KEYS: Final = 1000
 ORIGINALS: Final = (THREADS, MESSAGES, RESOURCES, SCORERS, WORKFLOW_SNAPSHOT)
@@ -136,9 +138,9 @@ class UpstashBackend(Backend):
         self.prefix = settings.key_prefix
         self._timeout = settings.timeout
         self._bound = bound or self.request_bytes
-        if self._bound is not None:
-            # Text is escaped twice on its way: in its row, and in the request.
-            self.limits = Limits(value_bytes=self._bound // 4)  # type: ignore[misc]
+        # Text is escaped twice on its way: in its row, and in the request.
+        value_bytes = None if self._bound is None else self._bound // 4
+        self.limits = Limits(page_rows=PAGE_ROWS, value_bytes=value_bytes)  # type: ignore[misc]
         self._links = PerLoop(lambda: Link(connect()))
         self._layouts: dict[str, Layout] = {}
 
@@ -283,7 +285,11 @@ class UpstashBackend(Backend):
 
     async def server(self) -> str:
         """The version that the server gives itself."""
-        found = re.search(r"redis_version:(\S+)", str(await self._call("INFO", "server")))
+        try:
+            said = str(await self._call("INFO", "server"))
+        except Exception as error:
+            raise self._translate(error, "ask for the server's version") from error
+        found = re.search(r"redis_version\W+(\d[\w.]*)", said)
         return f"{self.name} {found[1]}" if found else self.name
 
     async def _close(self) -> None:
