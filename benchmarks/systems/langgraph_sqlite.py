@@ -53,15 +53,19 @@ class LangGraph(System):
             )
 
     async def open(self) -> None:
-        self.saver = AsyncSqliteSaver(await self._connect("langgraph.db"))
+        self.saver, self.store = await self.connect()
         await self.saver.setup()
-        self.store = AsyncSqliteStore(await self._connect("langgraph-store.db"))
         await self.store.setup()
         builder = StateGraph(State)
         builder.add_node("chat", lambda _: {"messages": []})
         builder.add_edge(START, "chat")
         builder.add_edge("chat", END)
         self.graph = builder.compile(checkpointer=self.saver)
+
+    async def connect(self) -> tuple[Any, Any]:
+        """Return the saver and the store on the system's database."""
+        saver = AsyncSqliteSaver(await self._connect("langgraph.db"))
+        return saver, AsyncSqliteStore(await self._connect("langgraph-store.db"))
 
     async def _connect(self, name: str) -> aiosqlite.Connection:
         connection = await aiosqlite.connect(self.folder / name, isolation_level=None)

@@ -41,6 +41,12 @@ def sqld_jwt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
 
 
 @pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
+    """PostgreSQL with pgvector; its user may create databases."""
+    yield from _running("postgres", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
 def upstash(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
     """The REST API of Upstash; its ``extra`` has a token that may only read."""
     yield from _running("upstash", tmp_path_factory)
