@@ -175,3 +175,30 @@ async def test_two_stores_side_by_side_do_not_see_each_other(upstash: Address) -
     ]
     for store in stores:
         await store.close()
+
+
+@pytest.mark.asyncio
+async def test_an_entry_is_not_believed_by_what_a_row_says_elsewhere(redis: Address) -> None:
+    """A row that the original moved, and we changed since, has an old entry that it does not show."""
+    raw = importlib.import_module("redis.asyncio").Redis.from_url(redis.url, decode_responses=True)
+    prefix = uuid7()
+    async with UpstashStore(id="x", url=redis.url, key_prefix=prefix) as store:
+        await store.memory.save_thread(Thread(id="t", resource_id="a"))
+        key = f"{prefix}mastra_threads:id:t"
+        row = msgspec.json.decode(await raw.get(key))
+        await raw.set(key, msgspec.json.encode({**row, "resourceId": "b"}))
+        metadata = {"resourceId": "a", "x": ',"resourceId":"a"', "y": {"resourceId": "a"}}
+        await store.memory.update_thread("t", title=',"resourceId":"a",', metadata=metadata)
+        assert (await store.memory.list_threads(resource_id="a", per_page=9)).threads == []
+        page = await store.memory.list_threads(resource_id="b")
+        assert [t.metadata for t in page.threads] == [metadata]
+    await raw.aclose()
+
+
+@pytest.mark.asyncio
+async def test_values_that_json_escapes_are_found_in_their_place(store: UpstashStore) -> None:
+    for name in ("a\\b", "a\b", 'a"b', "a/b", "a\u007fb", "a\u2028b"):
+        for other in ("a\\b", "a\b", 'a"b'):
+            await store.memory.save_thread(Thread(id=f"{name}|{other}", resource_id=name))
+        page = await store.memory.list_threads(resource_id=name)
+        assert len(page.threads) == 3

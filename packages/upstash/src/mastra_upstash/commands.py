@@ -112,13 +112,13 @@ class Link:
         finally:
             self._calls -= 1
             if self._retired and not self._calls:
-                await self._commands.close()
+                await self._at_end.aclose()
 
     async def retire(self) -> None:
         """Close it now, or behind the last of its calls."""
         self._retired = True
         if not self._calls:
-            await self._commands.close()
+            await self._at_end.aclose()
 
 
 def _texts(answer: Any) -> Any:

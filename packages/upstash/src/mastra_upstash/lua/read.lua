@@ -74,8 +74,13 @@ local function walk(window, visit)
     local skipped = 0
     if #sets == 1 and #window.where == 0 then skipped, window.skip = window.skip, 0 end
     fill(set, window.desc, skipped, size)
-    set.head = head(set)
+    set.head = #sets > 1 and head(set) or nil
     if set.head then insert(heads, set, window.desc) end
+  end
+  local only = #sets == 1 and sets[1]
+  while only and only.page[only.at] do
+    if visit(only, only.page[only.at], head(only)) then return false end
+    advance(only, window.desc, size)
   end
   while heads[1] do
     local set = table.remove(heads, 1)
@@ -94,6 +99,17 @@ local function same(row, column, value)
   return value and (plain(token) == value or (column[2] == 'n' and tonumber(token) == tonumber(value)))
 end
 
+-- Whether a row shows a text as it is, in front of what may be long: a quote that is not escaped
+-- stands at an end of a string there. If it does not, that says nothing.
+local function shows(row, column, value)
+  if not row.ours or column[2] ~= 's' or not value then return false end
+  if find(value, '"', 1, true) or find(value, '\\', 1, true) then return false end
+  local at = find(row.text, '"' .. column[1] .. '":"' .. value .. '"', 1, true)
+  if not at then return false end
+  row.short = row.short or find(row.text, '\n', 3, true) or #row.text
+  return at < row.short
+end
+
 -- The row of a member; nil where it is gone or stands elsewhere now: the original keeps no index.
 local function standing(index, set, member)
   local values = uncoded(index.rest, member)
@@ -101,9 +117,13 @@ local function standing(index, set, member)
   local row = loaded(t, key_of(index, values, set.partition), owner)
   if not row then return nil end
   for i, column in ipairs(index.rest) do
-    if not same(row, column, values[i]) then return nil end
+    if not shows(row, column, values[i]) and not same(row, column, values[i]) then return nil end
   end
-  if index.at ~= '' and not same(row, {index.at, 's'}, set.partition or false) then return nil end
+  if index.at ~= '' then
+    local column = {index.at, 's'}
+    local value = set.partition or false
+    if not shows(row, column, value) and not same(row, column, value) then return nil end
+  end
   return row
 end
 

@@ -135,7 +135,8 @@ end
 local function uncoded(columns, key)
   local values, i = {}, 1
   for n, column in ipairs(columns) do
-    local last = value_end(key, i)
+    local last = find(key, '\1', i, true)
+    if byte(key, last - 1) == 2 then last = value_end(key, i) end
     local text = sub(key, i + 1, last - 1)
     if byte(key, i) == 126 then
       text = false

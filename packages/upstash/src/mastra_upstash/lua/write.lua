@@ -235,8 +235,9 @@ for _, at in ipairs(order) do
       local was, before, is, now
       if old then was, before = place(t, index, old) end
       if new then is, now = place(t, index, new) end
-      if was ~= is or before ~= now then
-        if old then gather(removing, was, before) end
+      -- What the original changed may stand where it did before, or nowhere.
+      if was ~= is or before ~= now or not old.ours then
+        if old and (was ~= is or before ~= now) then gather(removing, was, before) end
         if new then gather(adding, is, 0, now) end
       end
     end
