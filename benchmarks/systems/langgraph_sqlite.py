@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import time
 from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
 import aiosqlite
@@ -53,6 +55,7 @@ class LangGraph(System):
             )
 
     async def open(self) -> None:
+        self.versions = itertools.count(time.time_ns())
         self.saver, self.store = await self.connect()
         await self.saver.setup()
         await self.store.setup()
@@ -93,9 +96,11 @@ class LangGraph(System):
 
     async def save_snapshot(self, value: dict[str, Any]) -> None:
         checkpoint = empty_checkpoint()
+        # A value of a version that is stored would not be written again.
+        versions = {"snapshot": next(self.versions)}
         checkpoint["channel_values"] = {"snapshot": value}
-        checkpoint["channel_versions"] = {"snapshot": 1}
-        await self.saver.aput(self._config("run"), checkpoint, {"step": 1}, {"snapshot": 1})
+        checkpoint["channel_versions"] = versions
+        await self.saver.aput(self._config("run"), checkpoint, {"step": 1}, versions)
 
     async def load_snapshot(self) -> Any:
         found = await self.saver.aget_tuple(self._config("run"))

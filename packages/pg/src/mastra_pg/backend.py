@@ -127,11 +127,6 @@ class PostgresBackend(SqlBackend):
     def __repr__(self) -> str:
         return f"PostgresBackend({self.place!r}, schema={self.dialect.schema!r})"
 
-    def declare(self, *tables: Table) -> None:
-        """Say which tables will be used, with which indexes."""
-        super().declare(*tables)
-        self.dialect.leading |= {(t.name, index.columns[0]) for t in tables for index in t.indexes}
-
     async def _fetch(self, statement: Statement) -> Sequence[Any]:
         async def read(connection: Connection) -> Sequence[Any]:
             return await (await sent(connection, statement)).fetchall()

@@ -15,7 +15,6 @@ from mastra_core.storage.schema import (
     Column,
     ColumnType,
     Put,
-    Query,
     Table,
     Update,
     Value,
@@ -27,7 +26,6 @@ from mastra_pg.joining import combined, rounds
 from mastra_pg.values import ABSENT, decoded_twice, encoded_twice, literal
 
 INT64: Final = 2**63
-LIMITS: Final = 64
 # The twin of a timestamp: the same moment with a time zone. It is what the original reads.
 TWIN: Final = "Z"
 # Where the original fills the twin with the time of the insert, and only the column is right.
@@ -129,9 +127,6 @@ class PostgresDialect(Dialect):
     def __init__(self, schema: str = "public") -> None:
         super().__init__()
         self.schema = schema
-        self._limits: set[int | None] = {None}
-        # The columns with which an index begins, by table.
-        self.leading: set[tuple[str, str]] = set()
         self._combined = functools.lru_cache(512)(combined)
 
     def name(self, table: Table) -> str:
@@ -155,33 +150,6 @@ class PostgresDialect(Dialect):
         if value is None or isinstance(value, (str, bool)):
             return self.bound(params, value)
         return self.bound(params, float(value) if kind == "float" else value)
-
-    def bounds(self, table: Table, query: Query) -> tuple[object, ...]:
-        """What the text of ``limited`` depends on: limits that stand in it."""
-        return (self.written_limit(table, query), *super().bounds(table, query))
-
-    def written_limit(self, table: Table, query: Query) -> int | None:
-        """The limit, if it stands in the text: one of the few that are met first.
-
-        A bound one the server takes for a tenth of the rows, and plans each query anew, which
-        costs as much as finding a page. But where an index begins with what is ordered by, it must
-        see the values: a plan for all of them would walk along that index, past whatever is not
-        wanted, to the few rows of a small owner.
-        """
-        leading = bool(query.order) and (table.name, query.order[0][0]) in self.leading
-        if leading and query.where:
-            return None
-        if query.limit not in self._limits and len(self._limits) < LIMITS:
-            self._limits.add(query.limit)
-        return query.limit if query.limit in self._limits else None
-
-    def limited(self, table: Table, query: Query, params: list[Any]) -> str:
-        """The end of a SELECT: how many rows, from which on."""
-        limit = self.written_limit(table, query)
-        if limit is None:
-            return super().limited(table, query, params)
-        text = f" LIMIT {limit:d}"
-        return f"{text} OFFSET {self.bound(params, query.offset)}" if query.offset else text
 
     def operand(self, table: Table, column: Column) -> str:
         """One column as conditions compare it: of a timestamp and its twin, what holds."""

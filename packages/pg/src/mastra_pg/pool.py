@@ -8,7 +8,7 @@ import itertools
 import select
 import time
 from collections.abc import AsyncGenerator, Sequence
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 from weakref import WeakSet
 
 import psycopg
@@ -65,6 +65,33 @@ async def connect(settings: Settings) -> Connection:
         )
 
 
+class _Waiting:
+    """The queue of a pool's worker, which gives a cancelled worker nothing more to do."""
+
+    def __init__(self, queue: Any) -> None:
+        self._queue = queue
+
+    async def get(self) -> Any:
+        """The next task; what was cancelled while it did the one before ends here."""
+        current = asyncio.current_task()
+        if current is not None and current.cancelling():
+            raise asyncio.CancelledError
+        return await self._queue.get()
+
+
+class Pool(AsyncConnectionPool[Connection]):
+    """A pool whose workers end with their loop.
+
+    Opening a connection may swallow that it was cancelled (``asyncio.wait_for`` does where both
+    happen at once); the worker would then wait for ever, and ``asyncio.run`` for the worker.
+    """
+
+    @classmethod
+    async def worker(cls, q: Any) -> None:
+        """Do what the queue has, until there is an end."""
+        await super().worker(cast("Any", _Waiting(q)))
+
+
 class SharedPool:
     """The pool of one loop and one set of settings; closed when its last user leaves."""
 
@@ -91,7 +118,7 @@ class SharedPool:
                 tried = await connect(self.settings)
                 self.version = tried.info.server_version
                 await tried.close()
-                pool = AsyncConnectionPool[Connection](
+                pool = Pool(
                     conninfo(self.settings),
                     kwargs={
                         "autocommit": True,
