@@ -56,3 +56,15 @@ def upstash(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
 def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
     """A Redis server by its own protocol."""
     yield from _running("redis", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def upstash_vector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
+    """Upstash Vector with cosines; searches see at once what was stored."""
+    yield from _running("upstash-vector", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def upstash_vector_euclidean(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
+    """Upstash Vector with distances; searches see later what was stored."""
+    yield from _running("upstash-vector-euclidean", tmp_path_factory)

@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 import pytest_asyncio
 
-from mastra_upstash import UpstashStore
+from mastra_upstash import UpstashStore, UpstashVector
 
 from .wire import Wire
 
@@ -68,3 +68,25 @@ async def store(wire: Wire, upstash: Address) -> AsyncIterator[UpstashStore]:
     ) as opened:
         wire.requests.clear()
         yield opened
+
+
+class VectorFactory:
+    """Makes independent vector stores on one index of Upstash Vector."""
+
+    def __init__(self, address: Address) -> None:
+        host = address.url.partition("://")[2]
+        plain = "&tls=0" if address.url.startswith("http:") else ""
+        metric = address.options.get("metric", "cosine")
+        self.url = f"upstash://:{address.options['token']}@{host}?metric={metric}{plain}"
+
+    def __call__(self) -> UpstashVector:
+        store = UpstashVector(id="conformance", url=self.url)
+        # All who create the same index are on this machine, and need not be waited for that long.
+        store.claim_seconds = 0.03
+        return store
+
+
+@pytest.fixture(scope="session")
+def vector_factory(upstash_vector: Address) -> VectorFactory:
+    """Vector stores on an index with cosines."""
+    return VectorFactory(upstash_vector)

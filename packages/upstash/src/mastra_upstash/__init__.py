@@ -1,4 +1,4 @@
-"""Upstash and Redis storage: over the REST API, or over Redis's own protocol.
+"""Upstash and Redis storage, and Upstash Vector: over the REST APIs, or Redis's own protocol.
 
 Importing this package imports no driver; the names below are loaded when asked for.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mastra_core.plugins import Adapter, hookimpl
+from mastra_core.plugins import Adapter, VectorAdapter, hookimpl
 
 if TYPE_CHECKING:
     from mastra_upstash.store import (
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         UpstashStore,
         WorkflowsUpstash,
     )
+    from mastra_upstash.vector import UpstashVector
 
 __all__ = [
     "DatasetsUpstash",
@@ -27,8 +28,10 @@ __all__ = [
     "ObservabilityUpstash",
     "ScoresUpstash",
     "UpstashStore",
+    "UpstashVector",
     "WorkflowsUpstash",
     "mastra_adapter",
+    "mastra_vector_adapter",
 ]
 
 
@@ -36,6 +39,12 @@ def _connect(url: str, **options: Any) -> UpstashStore:
     from mastra_upstash.store import UpstashStore  # noqa: PLC0415 (the driver comes with it)
 
     return UpstashStore(url=url, id=options.pop("id", "upstash"), **options)
+
+
+def _connect_vector(url: str, **options: Any) -> UpstashVector:
+    from mastra_upstash.vector import UpstashVector  # noqa: PLC0415 (the driver comes with it)
+
+    return UpstashVector(url=url, id=options.pop("id", "upstash"), **options)
 
 
 @hookimpl
@@ -49,7 +58,19 @@ def mastra_adapter() -> Adapter:
     )
 
 
+@hookimpl
+def mastra_vector_adapter() -> VectorAdapter:
+    """The vector store of Upstash Vector."""
+    return VectorAdapter(
+        name="upstash", schemes=("upstash",), connect=_connect_vector, drivers=("httpx",)
+    )
+
+
 def __getattr__(name: str) -> Any:
+    if name == "UpstashVector":
+        from mastra_upstash.vector import UpstashVector  # noqa: PLC0415
+
+        return UpstashVector
     if name in __all__:
         from mastra_upstash import store  # noqa: PLC0415
 
