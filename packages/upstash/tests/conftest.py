@@ -41,6 +41,12 @@ def factory(address: Address) -> Factory:
 
 
 @pytest.fixture(scope="session")
+def conformance_share(request: pytest.FixtureRequest) -> float:
+    """A tenth of the sizes, since each call is a request of HTTP; all of them for a report."""
+    return 1.0 if request.config.getoption("--conformance-report") else 0.1
+
+
+@pytest.fixture(scope="session")
 def storage_factory(upstash: Address) -> Factory:
     """Stores over the REST API."""
     return factory(upstash)

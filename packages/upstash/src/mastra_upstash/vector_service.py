@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import importlib
+import ssl
 from collections.abc import Sequence
 from typing import Any, Final, TypeVar
 from urllib.parse import quote
@@ -36,6 +38,13 @@ ERRORS: Final[Sequence[tuple[str, type[StorageError], str]]] = (
         "the service was not reached; try again",
     ),
 )
+
+
+@functools.cache
+def _certificates() -> ssl.SSLContext:
+    """What is trusted, read once: it takes tens of milliseconds, and each event loop has a client."""
+    context: ssl.SSLContext = importlib.import_module("httpx").create_ssl_context()
+    return context
 
 
 class ServiceError(Exception):
@@ -95,9 +104,8 @@ class VectorService:
     def _open(self) -> tuple[Any, Any]:
         if self._given is not None:
             return self._given, None
-        httpx = importlib.import_module("httpx")
         # How long a request may take is bounded where it is sent.
-        client = httpx.AsyncClient(timeout=None)
+        client = importlib.import_module("httpx").AsyncClient(timeout=None, verify=_certificates())
         return client, at_end_of_loop(client.aclose)
 
     async def ask(self, kind: type[T], path: str, body: object = None, *, space: str = "") -> T:
