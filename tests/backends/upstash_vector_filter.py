@@ -19,6 +19,7 @@ TOKEN: Final = re.compile(
     rf"|(?P<word>{IDENTIFIER}))"
 )
 LENGTH: Final = 8192
+EXACT: Final = 2**53
 ORDER: Final[dict[str, Callable[[Any, Any], bool]]] = {
     "<": lambda a, b: bool(a < b),
     "<=": lambda a, b: bool(a <= b),
@@ -33,6 +34,15 @@ class Refused(Exception):  # noqa: N818 (it says what happened)
     def __init__(self, status: int, text: str) -> None:
         super().__init__(text)
         self.status, self.text = status, text
+
+
+def as_floats(value: Any) -> Any:
+    """The value with integers as 64 bits of a float hold them."""
+    if isinstance(value, dict):
+        return {key: as_floats(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [as_floats(one) for one in value]
+    return float(value) if type(value) is int and abs(value) > EXACT else value
 
 
 @functools.lru_cache(maxsize=256)

@@ -21,7 +21,7 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 import msgspec
-from upstash_vector_filter import Refused, compiled
+from upstash_vector_filter import Refused, as_floats, compiled
 
 BUDGET: Final = 500
 BATCH: Final = 1000
@@ -36,7 +36,6 @@ STATUS: Final = {
     404: "Not Found",
     413: "Too Large",
 }
-EXACT: Final = 2**53
 
 
 class Stored(NamedTuple):
@@ -257,16 +256,7 @@ def _metadata(given: Any) -> Any:
         raise Refused(400, "metadata must be an object")
     if given is not None and len(msgspec.json.encode(given)) > METADATA_BYTES:
         raise Refused(422, f"Exceeded max metadata size: {METADATA_BYTES} bytes")
-    return _floats(given)
-
-
-def _floats(value: Any) -> Any:
-    """The value with integers as 64 bits of a float hold them."""
-    if isinstance(value, dict):
-        return {key: _floats(one) for key, one in value.items()}
-    if isinstance(value, list):
-        return [_floats(one) for one in value]
-    return float(value) if type(value) is int and abs(value) > EXACT else value
+    return as_floats(given)
 
 
 def _data(given: Any) -> str | None:

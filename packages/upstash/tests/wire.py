@@ -13,10 +13,10 @@ CUT_BEFORE, CUT_AFTER, HANG = "cut before", "cut after", "hang"
 
 
 class Request(NamedTuple):
-    """One request as it passed: its path, and the command in it."""
+    """One request as it passed: its path, and the command (or what else is asked) in it."""
 
     path: str
-    command: list[Any]
+    command: Any
     size: int
 
     @property
@@ -70,7 +70,7 @@ class Wire:
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         head, body = await _message(reader)
         path = head.split(b" ", 2)[1].decode()
-        self.requests.append(Request(path, json.loads(body), len(body)))
+        self.requests.append(Request(path, json.loads(body or b"null"), len(body)))
         fault = self.faults.popleft() if self.faults else None
         if fault == CUT_BEFORE:
             return False

@@ -110,9 +110,9 @@ class UpstashVector(MastraVector):
     async def _upsert(
         self, index: Index, items: Sequence[Item], stale: Node | list[str] | None
     ) -> None:
-        dimension = await self._width()
         # What is too large is told before anything is sent.
         besides = [beside(item.metadata_json, item.document, item.id) for item in items]
+        dimension = await self._width()
         await self._present(index)
         if stale is not None:
             await self._delete(index, stale)

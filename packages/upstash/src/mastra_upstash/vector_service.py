@@ -27,8 +27,8 @@ T = TypeVar("T")
 
 ERRORS: Final[Sequence[tuple[str, type[StorageError], str]]] = (
     (r"HTTP (401|403)", AuthenticationError, "check the token, and that it may write"),
-    (r"HTTP 413|HTTP 4.*([Ee]xceed|too (large|long))", LimitExceededError, "it is too large"),
     (r"HTTP 429|quota|rate limit", UnavailableError, "the service takes no more now; try again"),
+    (r"HTTP 413|HTTP 4.*([Ee]xceed|too (large|long))", LimitExceededError, "it is too large"),
     (r"HTTP 4\d\d: .*[Ff]ilter", InvalidArgumentError, "the service refuses the filter"),
     (r"HTTP 5\d\d", UnavailableError, "the service has a problem; try again"),
     (r"is malformed|invalid character|JSON", UnavailableError, "the answer is not the service's"),
