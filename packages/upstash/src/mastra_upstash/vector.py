@@ -15,7 +15,7 @@ from mastra_core.vector.schema import Index, Item, Match, Nearest
 from mastra_upstash.vector_filters import translated
 from mastra_upstash.vector_rows import Row, Stored, beside, changed, padded, whole
 from mastra_upstash.vector_search import TOP_K, Search
-from mastra_upstash.vector_service import ERRORS, Gone, Info, Page, ServiceError
+from mastra_upstash.vector_service import ERRORS, Gone, Info, Page, ServiceError, Updated
 from mastra_upstash.vector_settings import UpstashVectorOptions, connected
 
 # What one request of the service takes and answers.
@@ -137,7 +137,7 @@ class UpstashVector(MastraVector):
         sent = translated(where)
         searches = [Search(index, one, sent) for one in wanted]
         await self._ask(index, searches)
-        wider = [search for search in searches if search.widened]
+        wider = [search for search in searches if search.widen()]
         if wider:
             await self._ask(index, wider)
         short = [search for search in searches if search.short]
@@ -174,7 +174,7 @@ class UpstashVector(MastraVector):
         return False
 
     async def _look_through(self, index: Index, short: Sequence[Search]) -> None:
-        """Find by looking at the metadata of all what the service left out."""
+        """Look at the metadata of all vectors, and find what the service left out."""
         names = [name async for name in self._matching(index, short[0].wanted.where)]
         missing = [name for name in names if any(name not in search.found for search in short)]
         async for rows in self._fetched(index, missing, vectors=True):
@@ -184,7 +184,7 @@ class UpstashVector(MastraVector):
     async def _matching(self, index: Index, where: Node | None) -> AsyncIterator[str]:
         """The ids of all vectors that match; all of them are looked at."""
         async for rows in self._pages(index.name):
-            unsure = []
+            unsure: list[str] = []
             for row in rows:
                 if not row.complete:
                     unsure.append(row.key)
@@ -218,7 +218,7 @@ class UpstashVector(MastraVector):
             ]
         for start in range(0, len(changes), AT_ONCE):
             part = changes[start : start + AT_ONCE]
-            calls = [self._service.ask(dict, "update", one, space=index.name) for one in part]
+            calls = [self._service.ask(Updated, "update", one, space=index.name) for one in part]
             await asyncio.gather(*calls)
         if changes:
             await self._settled(index)
@@ -256,9 +256,8 @@ class UpstashVector(MastraVector):
         """The dimension of an index that was created here."""
         body = {"ids": [name], "includeMetadata": True}
         (row,) = await self._service.ask(list[Row | None], "fetch", body, space=REGISTRY)
-        if row is None or not isinstance(row.metadata, dict):
-            return None
-        return int(row.metadata["dimension"])
+        dimension = None if row is None else (row.metadata or {}).get("dimension")
+        return dimension if isinstance(dimension, int) else None
 
     async def _present(self, index: Index) -> None:
         """Refuse what is no index any more: writing would make a namespace of it again."""

@@ -32,7 +32,7 @@ class Row(msgspec.Struct):
     id: str | int
     score: float = 0.0
     vector: list[float] | None = None
-    metadata: Any = None
+    metadata: JsonObject | None = None
     data: str | None = None
 
     @property
@@ -43,7 +43,7 @@ class Row(msgspec.Struct):
     @property
     def complete(self) -> bool:
         """Whether its metadata are all there without its ``data``."""
-        return not (isinstance(self.metadata, dict) and SHORTENED in self.metadata)
+        return SHORTENED not in (self.metadata or {})
 
 
 class Whole(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -71,7 +71,7 @@ class Beside(msgspec.Struct, frozen=True):
 
 def whole(row: Row) -> Whole:
     """The text and the metadata of a row."""
-    plain = cast("JsonObject", row.metadata) if isinstance(row.metadata, dict) else {}
+    plain = row.metadata or {}
     if row.data is None or not row.data.startswith(WHOLE):
         return Whole(row.data, plain)
     try:

@@ -59,9 +59,8 @@ class Search:
         unsure = self.full or self.sent is not None
         return unsure and len(self.found) < self.wanted.top_k
 
-    @property
-    def widened(self) -> bool:
-        """Whether asking for more than before may help; then that is what is asked next."""
+    def widen(self) -> bool:
+        """Ask for more the next time, if that may help; whether it may."""
         if not (self.short and self.full and self.asked < TOP_K):
             return False
         self.asked = TOP_K

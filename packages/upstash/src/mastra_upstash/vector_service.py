@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import importlib
+import inspect
 import ssl
 from collections.abc import Sequence
 from typing import Any, Final, TypeVar
@@ -91,6 +92,12 @@ class Gone(msgspec.Struct):
     deleted: int = 0
 
 
+class Updated(msgspec.Struct):
+    """How many vectors were changed: one, or none where there is none with this id."""
+
+    updated: int = 0
+
+
 class VectorService:
     """The requests of one index of Upstash Vector, over a client of HTTP for each event loop."""
 
@@ -160,7 +167,7 @@ def _broke(error: Exception) -> bool:
 
 def check_client(client: Any) -> Any:
     """A caller's client, if it can be used here."""
-    if client is not None and not asyncio.iscoroutinefunction(getattr(client, "post", None)):
+    if client is not None and not inspect.iscoroutinefunction(getattr(client, "post", None)):
         raise ConfigurationError(
             f"client must be an httpx.AsyncClient, not {type(client).__module__}."
             f"{type(client).__name__}"
