@@ -113,6 +113,12 @@ class WireLog:
 
 
 @pytest.fixture(scope="session")
+def conformance_share() -> float:
+    """The emulator takes minutes to be filled with what other databases take seconds for."""
+    return 0.1
+
+
+@pytest.fixture(scope="session")
 def storage_factory(dynamodb):
     """Stores on a table of this run."""
     return Factory(dynamodb.url)

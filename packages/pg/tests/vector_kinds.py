@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+import pytest
+
 from mastra_core.storage.sql import Statement
 from mastra_pg import PgVector
+
+
+@pytest.fixture(scope="session")
+def conformance_share() -> float:
+    """The variants differ from each other in a few statements."""
+    return 0.25
 
 
 class Cleaned(PgVector):
