@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from backends import postgres, sqld
+from backends import cloudflare, postgres, sqld
 from backends.address import Address, UnavailableError
 
 __all__ = ["SERVERS", "Address", "Server", "UnavailableError", "start"]
@@ -44,6 +44,7 @@ SERVERS: Mapping[str, Server] = {
     "sqld": Server(sqld.plain, "MASTRA_LIBSQL", ("auth_token",)),
     "sqld-jwt": Server(sqld.with_jwt),
     "postgres": Server(postgres.plain, "MASTRA_PG"),
+    "d1": Server(cloudflare.d1, "MASTRA_D1", ("api_token",)),
 }
 
 

@@ -44,3 +44,9 @@ def sqld_jwt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
     """PostgreSQL with pgvector; its user may create databases."""
     yield from _running("postgres", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def d1(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
+    """Cloudflare D1 in workerd, behind its REST API; ``extra`` has a token that may only read."""
+    yield from _running("d1", tmp_path_factory)
