@@ -10,12 +10,16 @@ from mastra_cloudflare_d1 import D1Store
 from mastra_cloudflare_d1.address import parts_of
 
 
+def options_of(address) -> dict[str, str]:
+    """What a store needs to know of a server."""
+    return {**parts_of(address.url), **address.options}
+
+
 class Factory:
     """Makes independent stores on tables with one prefix, in this process and in others."""
 
-    def __init__(self, address) -> None:
-        self.address = address
-        self.options = {**parts_of(address.url), **address.options}
+    def __init__(self, options) -> None:
+        self.options = options
         self.prefix = f"t{uuid4().hex[:12]}_"
 
     def __call__(self, **options) -> D1Store:
@@ -24,16 +28,16 @@ class Factory:
 
     def empty(self) -> Factory:
         """The same with another prefix."""
-        return Factory(self.address)
+        return Factory(self.options)
 
 
 @pytest.fixture(scope="session")
 def storage_factory(d1):
     """Stores on tables of this run."""
-    return Factory(d1)
+    return Factory(options_of(d1))
 
 
 @pytest.fixture
 def factory(d1):
     """Stores on tables of this test."""
-    return Factory(d1)
+    return Factory(options_of(d1))

@@ -6,6 +6,7 @@ Adapters that import this module depend on ``httpx``; nothing else of the core d
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import ssl
 import time
@@ -44,6 +45,31 @@ def never(answer: httpx.Response) -> bool:
     return False
 
 
+class _Client:
+    """An open client, which the last of its users closes once it is no longer wanted."""
+
+    def __init__(self, client: httpx.AsyncClient) -> None:
+        self.client = client
+        self.users = 0
+        self.wanted = True
+
+    @contextlib.asynccontextmanager
+    async def use(self) -> AsyncIterator[httpx.AsyncClient]:
+        self.users += 1
+        try:
+            yield self.client
+        finally:
+            self.users -= 1
+            if not self.wanted:
+                await self.close()
+
+    async def close(self) -> None:
+        self.wanted = False
+        # A client that is closed while it waits for answers leaves their connections open.
+        if not self.users:
+            await self.client.aclose()
+
+
 class Endpoint:
     """One address that JSON is posted to.
 
@@ -75,14 +101,21 @@ class Endpoint:
     def __repr__(self) -> str:
         return f"Endpoint({self.url!r})"
 
-    def _open(self) -> tuple[httpx.AsyncClient, object]:
+    def _open(self) -> tuple[_Client, object]:
         limits = httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS)
-        client = httpx.AsyncClient(verify=_trusted(), limits=limits)
-        return client, at_end_of_loop(client.aclose)
+        opened = _Client(httpx.AsyncClient(verify=_trusted(), limits=limits))
+        return opened, at_end_of_loop(opened.close)
 
     async def post(self, body: bytes, *, repeatable: bool) -> httpx.Response:
         """The first answer that need not or must not be followed by another attempt."""
-        client = self._given or self._clients.get()[0]
+        if self._given is not None:
+            return await self._post(self._given, body, repeatable=repeatable)
+        async with self._clients.get()[0].use() as client:
+            return await self._post(client, body, repeatable=repeatable)
+
+    async def _post(
+        self, client: httpx.AsyncClient, body: bytes, *, repeatable: bool
+    ) -> httpx.Response:
         deadline = time.monotonic() + self._patience
         for pause in _pauses():
             wait = pause
@@ -107,10 +140,10 @@ class Endpoint:
         return repeatable and answer.status_code >= SERVER_ERROR
 
     async def close(self) -> None:
-        """Close what the running loop opened."""
+        """Close what the running loop opened; requests under way come to their end."""
         opened = self._clients.pop()
         if opened is not None:
-            await opened[0].aclose()
+            await opened[0].close()
 
 
 def _pauses() -> Iterator[float]:

@@ -1,7 +1,7 @@
 """SQLite behind HTTP and JSON (Cloudflare's D1 and Durable Objects): what is common to both.
 
-Numbers pass through JavaScript, where all are doubles: integers therefore travel as text in both
-directions, and so does everything else that is bound.
+Numbers pass through JavaScript, where all are doubles, and what is bound as one is stored as REAL:
+integers therefore travel as text, in both directions.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from mastra_core.errors import (
 )
 from mastra_core.storage.backend import Limits
 from mastra_core.storage.http import Endpoint, RefusedError, unsent
-from mastra_core.storage.schema import Column, ColumnType, Table, Value
+from mastra_core.storage.schema import Column, ColumnType, Put, Table, Value
 from mastra_core.storage.sql import Decoder, Dialect, Statement
 from mastra_core.storage.sqlbackend import BatchBackend
 
@@ -39,6 +39,11 @@ MESSAGES: Final[Sequence[tuple[str, type[StorageError], str]]] = (
     (r"HTTP 5\d\d\b|NETWORK|[Tt]ime(d )?out", UnavailableError, MAYBE),
     (r"no such (table|column)", StorageError, "the tables are not there; call init()"),
 )
+
+
+def _plain(value: Value) -> bool:
+    """Whether SQLite reads a number exactly from its text; far from one it loses the last bit."""
+    return not isinstance(value, float) or value == 0 or 1e-5 < abs(value) < 1e15
 
 
 def _integers(values: Sequence[Any]) -> Sequence[Any]:
@@ -63,14 +68,21 @@ class JsonDialect(Dialect):
     version: ClassVar[str] = "SELECT 'SQLite'"
 
     def bound(self, params: list[Any], value: Any) -> str:
-        """Bind a value as text; absent ones need not travel."""
+        """Bind text, or a double; absent ones need not travel."""
         if value is None:
             return "NULL"
-        if isinstance(value, str):
-            params.append(value)
-            return "?"
-        params.append(repr(value))
-        return f"CAST(? AS {'REAL' if isinstance(value, float) else 'INTEGER'})"
+        if isinstance(value, int):
+            params.append(str(int(value)))
+            return "CAST(? AS INTEGER)"
+        params.append(value)
+        return "?"
+
+    def put(self, put: Put, position: int) -> list[Statement]:
+        """The statements of a Put; a number that SQLite would read from text a little off is bound."""
+        floats = [i for i, kind in enumerate(put.table.types) if kind == "float"]
+        if len(put.rows) > 1 and not all(_plain(row[i]) for row in put.rows for i in floats):
+            return self.halves(put, position)
+        return super().put(put, position)
 
     def bind(self, params: list[Any], value: Value, kind: ColumnType = "text") -> str:
         """Bind a value of the waist; integers of any size are exact."""
