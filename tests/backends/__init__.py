@@ -44,6 +44,7 @@ SERVERS: Mapping[str, Server] = {
     "sqld": Server(sqld.plain, "MASTRA_LIBSQL", ("auth_token",)),
     "sqld-jwt": Server(sqld.with_jwt),
     "postgres": Server(postgres.plain, "MASTRA_PG"),
+    "durable-objects": Server(cloudflare.durable_objects, "MASTRA_CLOUDFLARE_DO", ("token",)),
     "d1": Server(cloudflare.d1, "MASTRA_D1", ("api_token",)),
 }
 

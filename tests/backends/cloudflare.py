@@ -12,6 +12,8 @@ from backends import npm
 from backends.address import Address, UnavailableError
 from backends.process import answers, serving
 
+WORKER = Path(__file__).parents[2] / "packages/cloudflare/src/mastra_cloudflare/worker"
+
 
 @contextmanager
 def d1(folder: Path, port: int | None = None) -> Iterator[Address]:
@@ -20,6 +22,15 @@ def d1(folder: Path, port: int | None = None) -> Iterator[Address]:
     with _serving("d1.mjs", folder, writer, reader, port=port) as url:
         address = f"d1://account/database?base_url={url}/client/v4"
         yield Address(address, {"api_token": writer}, {"read": reader})
+
+
+@contextmanager
+def durable_objects(folder: Path, port: int | None = None) -> Iterator[Address]:
+    """The Worker that mastra-cloudflare ships, made from its source as wrangler makes it."""
+    token = secrets.token_urlsafe()
+    with _serving("durable_objects.mjs", folder, str(WORKER), token, port=port) as url:
+        host = url.removeprefix("http://")
+        yield Address(f"cloudflare-do://{host}/default?tls=0", {"token": token})
 
 
 @contextmanager
