@@ -54,9 +54,7 @@ async def _calls(store: MastraStorage) -> Mapping[str, Callable[[], Awaitable[An
     stored = await memory.save_messages([message() for _ in range(150)])
     return {
         "memory.get_thread_by_id": lambda: memory.get_thread_by_id("t"),
-        "memory.save_thread": lambda: memory.save_thread(
-            Thread(id="new", resource_id="u")
-        ),
+        "memory.save_thread": lambda: memory.save_thread(Thread(id="new", resource_id="u")),
         "memory.update_thread": lambda: memory.update_thread("t", title="x"),
         "memory.list_threads": lambda: memory.list_threads(resource_id="u"),
         "memory.save_messages": lambda: memory.save_messages([message() for _ in range(100)]),

@@ -164,7 +164,9 @@ async def test_a_write_is_repeated_only_where_nothing_was_done(status, text, tim
 
     def answer(request: httpx.Request) -> httpx.Response:
         asked.append(request.content)
-        return httpx.Response(status, json=bad) if len(asked) == 1 else httpx.Response(200, json=good)
+        return (
+            httpx.Response(status, json=bad) if len(asked) == 1 else httpx.Response(200, json=good)
+        )
 
     async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as client:
         store = D1Store(id="d1", client=client, disable_init=True, **OURS)
@@ -189,7 +191,7 @@ async def test_an_answer_that_is_none_is_an_error_of_ours() -> None:
 async def test_the_tables_are_the_originals(store: D1Store) -> None:
     await store.init()
     prefix = store.backend.dialect.prefix
-    sql = "SELECT name AS n, type AS t, \"notnull\" AS r FROM pragma_table_info(?)"
+    sql = 'SELECT name AS n, type AS t, "notnull" AS r FROM pragma_table_info(?)'
     threads = await store.backend.fetch(Statement(sql, [f"{prefix}mastra_threads"]))
     # As @mastra/cloudflare-d1 1.0.1 declares them.
     assert threads == [

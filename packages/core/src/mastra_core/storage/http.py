@@ -10,7 +10,7 @@ import contextlib
 import random
 import ssl
 import time
-from collections.abc import Iterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from functools import cache
 from typing import Final
 
@@ -40,7 +40,7 @@ def unsent(error: Exception) -> bool:
     return isinstance(error, UNSENT)
 
 
-def never(answer: httpx.Response) -> bool:
+def never(answer: httpx.Response) -> bool:  # noqa: ARG001 (as others are asked)
     """Of no answer it is known that nothing was done."""
     return False
 

@@ -146,4 +146,3 @@ class SqliteHttpBackend(BatchBackend):
 
     async def _close(self) -> None:
         await self.endpoint.close()
-
