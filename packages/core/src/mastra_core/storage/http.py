@@ -10,7 +10,7 @@ import contextlib
 import random
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from functools import cache
 from typing import Final
 
@@ -54,7 +54,7 @@ class _Client:
         self.wanted = True
 
     @contextlib.asynccontextmanager
-    async def use(self) -> AsyncIterator[httpx.AsyncClient]:
+    async def use(self) -> AsyncGenerator[httpx.AsyncClient]:
         self.users += 1
         try:
             yield self.client

@@ -43,7 +43,7 @@ MESSAGES: Final[Sequence[tuple[str, type[StorageError], str]]] = (
 
 def _plain(value: Value) -> bool:
     """Whether SQLite reads a number exactly from its text; far from one it loses the last bit."""
-    return not isinstance(value, float) or value == 0 or 1e-5 < abs(value) < 1e15
+    return not isinstance(value, float) or not value or 1e-5 < abs(value) < 1e15
 
 
 def _integers(values: Sequence[Any]) -> Sequence[Any]:
