@@ -10,7 +10,7 @@ const refuse = (status, code, message) =>
 
 function complaint({ sql, params = [] }) {
   if (typeof sql !== "string" || !Array.isArray(params)) return "a query is sql and params";
-  if (!params.every((param) => ["string", "number"].includes(typeof param))) return "params are texts and numbers";
+  if (!params.every((param) => ["string", "number"].includes(typeof param) || param === null)) return "params are texts and numbers";
   // The engine that runs here takes a little more than production says it does.
   const long = params.some((param) => String(param).length * 3 > VALUE_BYTES && utf8.encode(param).length > VALUE_BYTES);
   return long ? "string or blob too big: SQLITE_TOOBIG" : null;
