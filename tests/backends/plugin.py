@@ -74,3 +74,15 @@ def upstash_vector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address
 def upstash_vector_euclidean(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
     """Upstash Vector with distances; searches see later what was stored."""
     yield from _running("upstash-vector-euclidean", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def d1(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
+    """Cloudflare D1 in workerd, behind its REST API; ``extra`` has a token that may only read."""
+    yield from _running("d1", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def durable_objects(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
+    """The Worker that mastra-cloudflare ships, in workerd."""
+    yield from _running("durable-objects", tmp_path_factory)
