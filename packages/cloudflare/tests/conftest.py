@@ -32,6 +32,12 @@ class Factory:
 
 
 @pytest.fixture(scope="session")
+def conformance_share(request: pytest.FixtureRequest) -> float:
+    """A part of the sizes, since each call is a request of HTTP; all of them for a report."""
+    return 1.0 if request.config.getoption("--conformance-report") else 0.05
+
+
+@pytest.fixture(scope="session")
 def storage_factory(durable_objects):
     """Stores on an object of this run."""
     return Factory(options_of(durable_objects))
