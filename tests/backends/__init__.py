@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from backends import convex, postgres, sqld
+from backends import cloudflare, convex, dynoxide, postgres, redis_server, sqld, upstash_vector
 from backends.address import Address, UnavailableError
 
 __all__ = ["SERVERS", "Address", "Server", "UnavailableError", "start"]
@@ -44,6 +44,13 @@ SERVERS: Mapping[str, Server] = {
     "sqld": Server(sqld.plain, "MASTRA_LIBSQL", ("auth_token",)),
     "sqld-jwt": Server(sqld.with_jwt),
     "postgres": Server(postgres.plain, "MASTRA_PG"),
+    "dynamodb": Server(dynoxide.in_memory, "MASTRA_DYNAMODB"),
+    "upstash": Server(redis_server.rest, "MASTRA_UPSTASH", ("token",)),
+    "redis": Server(redis_server.direct, "MASTRA_REDIS"),
+    "upstash-vector": Server(upstash_vector.cosine, "MASTRA_UPSTASH_VECTOR", ("token", "metric")),
+    "upstash-vector-euclidean": Server(upstash_vector.euclidean),
+    "durable-objects": Server(cloudflare.durable_objects, "MASTRA_CLOUDFLARE_DO", ("token",)),
+    "d1": Server(cloudflare.d1, "MASTRA_D1", ("api_token",)),
     "convex": Server(convex.plain, "MASTRA_CONVEX", ("admin_auth_token",)),
 }
 

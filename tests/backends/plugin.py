@@ -47,6 +47,48 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
 
 
 @pytest.fixture(scope="session")
+def dynamodb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
+    """DynamoDB: an emulator, whose ``extra`` has its address, or the table that is named."""
+    yield from _running("dynamodb", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def upstash(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
+    """The REST API of Upstash; its ``extra`` has a token that may only read."""
+    yield from _running("upstash", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
+    """A Redis server by its own protocol."""
+    yield from _running("redis", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def upstash_vector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
+    """Upstash Vector with cosines; searches see at once what was stored."""
+    yield from _running("upstash-vector", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def upstash_vector_euclidean(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
+    """Upstash Vector with distances; searches see later what was stored."""
+    yield from _running("upstash-vector-euclidean", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def d1(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
+    """Cloudflare D1 in workerd, behind its REST API; ``extra`` has a token that may only read."""
+    yield from _running("d1", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def durable_objects(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
+    """The Worker that mastra-cloudflare ships, in workerd."""
+    yield from _running("durable-objects", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
 def convex(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
     """Convex's test runtime with our functions; each path of its URL is a deployment of its own."""
     yield from _running("convex", tmp_path_factory)

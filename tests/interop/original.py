@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import hashlib
 import json
 import os
@@ -39,17 +40,20 @@ class OriginalError(Exception):
 
 def install() -> Path:
     """A Node that runs the original; its pinned packages are installed unless they are there."""
-    # The modules belong to one lock file, whichever of the two is newer on disk.
+    # The modules belong to one lock file, whichever of the two is newer on disk; tests of several
+    # processes wait for the first.
     stamp = MODULES / ".installed"
-    lock = hashlib.sha256((HERE / "package-lock.json").read_bytes()).hexdigest()
-    if not stamp.exists() or stamp.read_text() != lock:
-        npm = shutil.which("npm")
-        if npm is None:
-            raise UnavailableOriginalError("npm is not installed")
-        ran = subprocess.run([npm, "ci"], cwd=HERE, capture_output=True, text=True, check=False)
-        if ran.returncode:
-            raise UnavailableOriginalError(f"npm ci failed: {ran.stderr[-2000:]}")
-        stamp.write_text(lock)
+    digest = hashlib.sha256((HERE / "package-lock.json").read_bytes()).hexdigest()
+    with (HERE / ".lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        if not stamp.exists() or stamp.read_text() != digest:
+            npm = shutil.which("npm")
+            if npm is None:
+                raise UnavailableOriginalError("npm is not installed")
+            ran = subprocess.run([npm, "ci"], cwd=HERE, capture_output=True, text=True, check=False)
+            if ran.returncode:
+                raise UnavailableOriginalError(f"npm ci failed: {ran.stderr[-2000:]}")
+            stamp.write_text(digest)
     for node in (MODULES / ".bin" / "node", shutil.which("node")):
         if node is not None and _version(node) >= OLDEST_NODE:
             return Path(node)

@@ -7,7 +7,7 @@ import pytest
 from mastra_conformance.vectors import *  # noqa: F403
 
 from .conftest import VectorFactory
-from .vector_kinds import Halves
+from .vector_kinds import Halves, conformance_share  # noqa: F401 (a fixture)
 
 
 class Factory(VectorFactory):

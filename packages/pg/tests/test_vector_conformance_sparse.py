@@ -7,7 +7,7 @@ import pytest
 from mastra_conformance.vectors import *  # noqa: F403
 
 from .conftest import VectorFactory
-from .vector_kinds import Sparse
+from .vector_kinds import Sparse, conformance_share  # noqa: F401 (a fixture)
 
 
 class Factory(VectorFactory):

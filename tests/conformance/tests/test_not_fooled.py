@@ -234,3 +234,14 @@ def test_the_matrix_has_a_table_for_each_kind(tmp_path):
     assert "conftest.Vectors" in vectors
     assert "| `cosine` | yes |" in vectors
     assert "| search | exact |" in vectors
+
+
+def test_a_run_with_a_part_of_the_sizes_says_so(tmp_path):
+    share = '@pytest.fixture(scope="session")\ndef conformance_share():\n    return 0.5\n'
+    run = run_suite(tmp_path, SCORES, fixtures=share)
+    assert run.report["levels"]["scores"] == "full"
+    assert run.report["facts"]["measured"]["share of the sizes of the run"] == 0.5
+    whole = run_suite(tmp_path, SCORES)
+    assert "share of the sizes of the run" not in whole.report["facts"]["measured"]
+    run = run_suite(tmp_path, SCORES, fixtures=share.replace("0.5", "2"))
+    assert run.code == 1

@@ -38,6 +38,7 @@ PACKAGES: Final[Mapping[str, str]] = {
     "mongodb+srv": "mastra-mongodb",
     "upstash": "mastra-upstash",
     "redis": "mastra-upstash",
+    "rediss": "mastra-upstash",
     "d1": "mastra-cloudflare-d1",
     "durable-objects": "mastra-cloudflare",
     "convex": "mastra-convex",

@@ -136,30 +136,53 @@ def conformance_gaps() -> Mapping[str, str]:
     return {}
 
 
+@pytest.fixture(scope="session")
+def conformance_share() -> float:
+    """Which share of the run's sizes an adapter is tested with, above 0 and at most 1.
+
+    Override it where each call costs a hundred times what it does elsewhere, or for the second way to
+    one database; the report says so.
+    """
+    return 1.0
+
+
 @pytest.fixture(scope="module")
 def conformance_site(
-    request: pytest.FixtureRequest, storage_factory: Callable[[], MastraStorage]
+    request: pytest.FixtureRequest,
+    storage_factory: Callable[[], MastraStorage],
+    conformance_share: float,
 ) -> Site:
     """The adapter under test, for one module: a run may hold the modules of several adapters.
 
     (A fixture of the session is made once, with the ``storage_factory`` of whichever came first.)
     """
     config = request.config
-    return Site(
+    site = Site(
         storage_factory,
-        config.stash[WATCH].settings,
+        config.stash[WATCH].settings.part(conformance_share),
         url=config.getoption("--storage"),
         empty_url=config.getoption("--storage-empty"),
     )
+    _note_share(site, conformance_share)
+    return site
 
 
 @pytest.fixture(scope="module")
 def conformance_vector_site(
-    request: pytest.FixtureRequest, vector_factory: Callable[[], MastraVector]
+    request: pytest.FixtureRequest,
+    vector_factory: Callable[[], MastraVector],
+    conformance_share: float,
 ) -> VectorSite:
     """The same for the vector store under test."""
-    settings = request.config.stash[WATCH].settings
-    return VectorSite(vector_factory, settings, url=request.config.getoption("--vector"))
+    settings = request.config.stash[WATCH].settings.part(conformance_share)
+    site = VectorSite(vector_factory, settings, url=request.config.getoption("--vector"))
+    _note_share(site, conformance_share)
+    return site
+
+
+def _note_share(site: Site | VectorSite, share: float) -> None:
+    if share < 1:
+        site.facts.measured["share of the sizes of the run"] = share
 
 
 @pytest.fixture

@@ -5,12 +5,10 @@ from __future__ import annotations
 import enum
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterator, Sequence
-from datetime import datetime
 from typing import ClassVar, Self
 
 import msgspec
 
-from mastra_core.clock import MILLISECOND
 from mastra_core.errors import LimitExceededError
 from mastra_core.storage.driver_errors import DriverErrors
 from mastra_core.storage.loops import Once
@@ -39,11 +37,18 @@ class Capability(enum.Enum):
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """The numbers of a database: rows a read, bytes a value, changed rows a write (None: no bound)."""
+    """The numbers of a database: rows a read, bytes a value, changed rows a write (None: no bound).
+
+    ``row_bytes`` is of all texts of a row that is put; ``parameters`` (bound) and ``statement_bytes``
+    are of one SQL statement.
+    """
 
     page_rows: int = 1000
     value_bytes: int | None = None
+    row_bytes: int | None = None
     write_rows: int | None = None
+    parameters: int | None = None
+    statement_bytes: int | None = None
 
 
 class Backend(DriverErrors, ABC):
@@ -233,11 +238,25 @@ class Backend(DriverErrors, ABC):
         if bound is None:
             return
         for change in changes:
+            if isinstance(change, Put) and self.limits.row_bytes is not None:
+                self._check_rows(change, self.limits.row_bytes)
             for name, value in _values(change):
                 if isinstance(value, str) and len(value) * 4 > bound < len(value.encode()):
                     raise LimitExceededError(
                         f"{name} of {change.table.name} has {len(value.encode()):,} bytes; "
                         f"{self.name} takes at most {bound:,}"
+                    )
+
+    def _check_rows(self, put: Put, bound: int) -> None:
+        for row in put.rows:
+            texts = [value for value in row if isinstance(value, str)]
+            # Most rows are far from the limit, and need no encoding to know it.
+            if sum(map(len, texts)) * 4 > bound:
+                size = sum([len(text.encode()) for text in texts])
+                if size > bound and all(len(text.encode()) <= bound for text in texts):
+                    raise LimitExceededError(
+                        f"a row of {put.table.name} has {size:,} bytes; {self.name} takes at most "
+                        f"{bound:,}"
                     )
 
     def _pushes(self, table: Table, where: Where) -> bool:
@@ -269,10 +288,3 @@ def _values(change: Change) -> Iterator[tuple[str, Value | Advance]]:
             yield from zip(change.table.names, row, strict=True)
     elif isinstance(change, Update):
         yield from change.values.items()
-
-
-def advanced(value: Value | Advance, stored: Value) -> Value:
-    """The value of a column after an update that may say ``Advance``."""
-    if not isinstance(value, Advance):
-        return value
-    return value.at if not isinstance(stored, datetime) else max(value.at, stored + MILLISECOND)

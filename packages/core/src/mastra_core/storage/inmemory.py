@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
-from datetime import datetime
-from typing import ClassVar, TypeAlias, cast
+from collections.abc import Sequence
+from typing import ClassVar, TypeAlias
 
-from mastra_core.errors import ConflictError
-from mastra_core.storage.backend import Backend, advanced
+from mastra_core.storage.backend import Backend
+from mastra_core.storage.changes import merged, miscounted, taken, updated
 from mastra_core.storage.rows import Key, SortedRows
 from mastra_core.storage.schema import (
-    Advance,
     Change,
     Delete,
     Put,
     Query,
     Row,
     Table,
-    Value,
     Where,
 )
 
@@ -75,30 +72,24 @@ class InMemoryBackend(Backend):
 
     def _apply(self, change: Change, position: int, undo: _Undo) -> int:
         rows = self._rows(change.table)
+        new: dict[Key, Row | None]
         if isinstance(change, Put):
             new = _put(rows, change, position)
             count = len(new)
         else:
             found = rows.find(Query(where=change.where))
-            new, count = {rows.key(row): None for row in found}, len(found)
+            new = dict.fromkeys(map(rows.key, found))
+            count = len(found)
             if change.expect is not None and count != change.expect:
-                raise ConflictError(
-                    f"{count} rows of {change.table.name} matched, {change.expect} should",
-                    change=position,
-                )
+                raise miscounted(change.table, count, change.expect, position)
             if not isinstance(change, Delete):
                 for name in change.values:
                     change.table.column(name)
-                updated = [_updated(change.table, row, change.values) for row in found]
-                new |= {rows.key(row): row for row in updated}
+                for row in found:
+                    new[rows.key(row)] = updated(change.table, row, change.values)
         undo.append((rows, {key: rows.by_key.get(key) for key in new}))
         rows.store(new)
         return count
-
-
-def _updated(table: Table, row: Row, values: Mapping[str, Value | Advance]) -> Row:
-    pairs = zip(table.names, row, strict=True)
-    return tuple([advanced(values[n], old) if n in values else old for n, old in pairs])
 
 
 def _put(rows: SortedRows, put: Put, position: int) -> dict[Key, Row | None]:
@@ -109,24 +100,7 @@ def _put(rows: SortedRows, put: Put, position: int) -> dict[Key, Row | None]:
         if stored is None:
             new[key] = row
         elif put.on_conflict == "fail":
-            raise ConflictError(
-                f"{put.table.name} has a row with the key {key} already", change=position
-            )
+            raise taken(put, key, position)
         elif put.on_conflict == "replace":
-            new[key] = _merged(put, row, stored, position)
+            new[key] = merged(put, row, stored, position)
     return new
-
-
-def _merged(put: Put, row: Row, stored: Row, position: int) -> Row:
-    merged = list(row)
-    for name, rule in put.merge.items():
-        i = put.table.positions[name]
-        if rule == "match" and row[i] != stored[i]:
-            raise ConflictError(
-                f"{put.table.name} has a row with this key and another {name}", change=position
-            )
-        if rule == "keep" or (rule == "coalesce" and row[i] is None):
-            merged[i] = stored[i]
-        elif rule == "advance":
-            merged[i] = advanced(Advance(cast("datetime", row[i])), stored[i])
-    return tuple(merged)

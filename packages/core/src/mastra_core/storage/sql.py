@@ -238,8 +238,18 @@ class Dialect(Conditions):
             return [Statement(short + tail, params, position, expect, table.name, shorter)]
         picked = ", ".join([f"value->>{i}" for i in range(len(table.columns))])
         rows = self.encoded(table.types, put.rows)
+        text = msgspec.json.encode(rows)
+        if self.bound_bytes is not None and len(text) > self.bound_bytes:
+            return self.halves(put, position)
         sql = f"{head}SELECT {picked} FROM json_each(?) WHERE true{tail}"
-        return [Statement(sql, [msgspec.json.encode(rows).decode()], position, expect, table.name)]
+        return [Statement(sql, [text.decode()], position, expect, table.name)]
+
+    def halves(self, put: Put, position: int) -> list[Statement]:
+        """The statements of a Put whose rows are too many for one bound value."""
+        middle = len(put.rows) // 2
+        parts = (put.rows[:middle], put.rows[middle:])
+        replace = msgspec.structs.replace
+        return [s for rows in parts for s in self.put(replace(put, rows=rows), position)]
 
     def insertion(self, put: Put) -> tuple[str, str, str | None]:
         """What comes before and after the values of an INSERT, and the quick form of the latter.

@@ -1,0 +1,3 @@
+"""The contract, on DynamoDB."""
+
+from mastra_conformance.suite import *  # noqa: F403

@@ -1,0 +1,3 @@
+"""The contract, over the REST API."""
+
+from mastra_conformance.suite import *  # noqa: F403
