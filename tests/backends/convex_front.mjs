@@ -20,6 +20,9 @@ const ARGUMENT_BYTES = 16 * MIB;
 const ANSWER_BYTES = 16 * MIB;
 const ARRAY_MEMBERS = 8192;
 
+// The runtime tries the members of a union by what they throw; nobody reads where that was.
+Error.stackTraceLimit = 0;
+
 const [port, key, project] = process.argv.slice(2);
 
 // Modules are found from where they lie, so that what is built stands beside convex and convex-test.
@@ -51,78 +54,125 @@ for (const entry of entries) {
 }
 const schema = (await modules["./schema.ts"]()).default;
 
+// Whether texts have the order of their units, which is faster to find than that of their code points.
+const HALVES = /[\ud800-\udfff]/;
+
+function order(a, b) {
+  if (a === b) return 0;
+  if (typeof a === "string" && typeof b === "string" && !HALVES.test(a) && !HALVES.test(b)) {
+    return a < b ? -1 : 1;
+  }
+  return compareValues(a, b);
+}
+
+function compare(fields, a, b) {
+  for (const field of fields) {
+    const found = order(a[field], b[field]);
+    if (found !== 0) return found;
+  }
+  return 0;
+}
+
+// The first place among sorted documents whose document is not before what is looked for.
+function bisected(documents, before) {
+  let [low, high] = [0, documents.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (before(documents[middle])) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+function place({ fields }, documents, document) {
+  return bisected(documents, (other) => compare(fields, other, document) < 0);
+}
+
+function take(index, documents, document) {
+  documents.splice(place(index, documents, document), 1);
+}
+
+function insert(index, documents, document) {
+  documents.splice(place(index, documents, document), 0, document);
+}
+
+// Whether a document stands before a range (-1), in it (0) or behind it (1).
+function relation(range, document) {
+  for (const { type, fieldPath, value } of range) {
+    const found = order(document[fieldPath], value);
+    if (type === "Eq" && found !== 0) return found;
+    if ((type === "Gt" && found <= 0) || (type === "Gte" && found < 0)) return -1;
+    if ((type === "Lt" && found >= 0) || (type === "Lte" && found > 0)) return 1;
+  }
+  return 0;
+}
+
+function between(documents, range) {
+  const start = bisected(documents, (document) => relation(range, document) < 0);
+  const end = bisected(documents, (document) => relation(range, document) <= 0);
+  return documents.slice(start, end);
+}
+
 // The runtime looks at every document of a table in each read, and sorts what it finds. Here each index
-// is kept sorted, and a range of it cut out; all else is the runtime's own.
+// is kept sorted, and a range of it cut out, as is what the running mutation has written; all else is the
+// runtime's own.
 function indexed(db) {
   const indexes = new Map();
   for (const [table, { indexes: declared }] of Object.entries(schema.tables)) {
     const made = declared.map(({ indexDescriptor, fields }) => {
-      const index = { fields: [...fields, "_creationTime", "_id"], ids: [] };
+      const index = { fields: [...fields, "_creationTime", "_id"], stored: [], written: [] };
       indexes.set(`${table}.${indexDescriptor}`, index);
       return index;
     });
     indexes.set(table, made);
   }
-  const compare = (fields, a, b) => {
-    for (const field of fields) {
-      const order = compareValues(a[field], b[field]);
-      if (order !== 0) return order;
-    }
-    return 0;
-  };
-  // The first place of an index whose document is not before what is looked for.
-  const bisected = (ids, before) => {
-    let [low, high] = [0, ids.length];
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (before(db._documents[ids[middle]])) low = middle + 1;
-      else high = middle;
-    }
-    return low;
-  };
-  const place = ({ fields, ids }, document) =>
-    bisected(ids, (other) => compare(fields, other, document) < 0);
+  const of = (id) => indexes.get(tableOf(id)) ?? [];
 
+  const addWrite = db._addWrite;
+  let written = new Map();
+  const note = (id, document) => {
+    const old = written.get(id);
+    if (old) for (const index of of(id)) take(index, index.written, old);
+    written.set(id, document);
+    if (document) for (const index of of(id)) insert(index, index.written, document);
+  };
+  const forget = () => {
+    for (const index of [...written.keys()].flatMap(of)) index.written = [];
+    written = new Map();
+  };
+  db._addWrite = function (id, document) {
+    addWrite.call(this, id, document);
+    note(id, document);
+  };
   const commit = db.commit;
   db.commit = function (...args) {
-    const ids = this._writes.length === 1 ? Object.keys(this._writes[0]) : [];
-    for (const id of ids) {
-      const old = this._documents[id];
-      if (!old) continue;
-      for (const index of indexes.get(tableOf(id)) ?? []) index.ids.splice(place(index, old), 1);
-    }
+    if (this._writes.length !== 1) return commit.apply(this, args);
+    const ids = Object.keys(this._writes[0]);
+    const before = ids.map((id) => this._documents[id]);
     commit.apply(this, args);
-    for (const id of ids) {
-      const now = this._documents[id];
-      if (!now) continue;
-      for (const index of indexes.get(tableOf(id)) ?? []) index.ids.splice(place(index, now), 0, id);
+    ids.forEach((id, i) => {
+      for (const index of of(id)) {
+        if (before[i]) take(index, index.stored, before[i]);
+        if (this._documents[id]) insert(index, index.stored, this._documents[id]);
+      }
+    });
+    forget();
+  };
+  const rollback = db.rollbackWrites;
+  db.rollbackWrites = function () {
+    rollback.call(this);
+    forget();
+    for (const writes of this._writes) {
+      for (const [id, document] of Object.entries(writes)) note(id, document);
     }
   };
 
-  // Whether a document stands before a range (-1), in it (0) or behind it (1).
-  const relation = (range, document) => {
-    for (const { type, fieldPath, value } of range) {
-      const order = compareValues(document[fieldPath], value);
-      if (type === "Eq" && order !== 0) return order;
-      if ((type === "Gt" && order <= 0) || (type === "Gte" && order < 0)) return -1;
-      if ((type === "Lt" && order >= 0) || (type === "Lte" && order > 0)) return 1;
-    }
-    return 0;
-  };
-  const cut = (index, table, range) => {
-    const start = bisected(index.ids, (document) => relation(range, document) < 0);
-    const end = bisected(index.ids, (document) => relation(range, document) <= 0);
-    const ids = index.ids.slice(start, end);
-    const pending = new Set();
-    for (const writes of db._writes) {
-      for (const id of Object.keys(writes)) if (tableOf(id) === table) pending.add(id);
-    }
-    if (!pending.size) return ids.map((id) => db._documents[id]);
-    const kept = ids.filter((id) => !pending.has(id)).map((id) => db._documents[id]);
-    const changed = [...pending].map((id) => db.get(table, id));
-    const come = changed.filter((document) => document && relation(range, document) === 0);
-    if (!come.length) return kept;
-    return [...kept, ...come].sort((a, b) => compare(index.fields, a, b));
+  const cut = (index, range) => {
+    const stored = between(index.stored, range);
+    const own = db._writes.length ? between(index.written, range) : [];
+    const kept = written.size && db._writes.length ? stored.filter(({ _id }) => !written.has(_id)) : stored;
+    if (!own.length || !kept.length) return own.length ? own : kept;
+    return [...kept, ...own].sort((a, b) => compare(index.fields, a, b));
   };
 
   const iterate = db._iterateDocs;
@@ -139,7 +189,7 @@ function indexed(db) {
     try {
       const resolved = resolve.call(this, query);
       const bounds = range.map((one) => ({ ...one, value: valueOf(one.value) }));
-      const documents = cut(index, indexName.split(".")[0], bounds);
+      const documents = cut(index, bounds);
       return { ...resolved, sortedDocs: resolved.order === "desc" ? documents.reverse() : documents };
     } finally {
       known = false;

@@ -3,7 +3,7 @@
 import { v, type Infer } from "convex/values";
 
 /** A value of a row: JSON columns are their text, times ISO text, null is the absent value. */
-export const value = v.union(v.null(), v.boolean(), v.number(), v.int64(), v.string());
+export const value = v.union(v.string(), v.null(), v.number(), v.int64(), v.boolean());
 
 export const condition = v.object({
   column: v.string(),
