@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from pathlib import Path
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -149,15 +150,16 @@ class TestDeployment:
     async def test_two_runs_whose_joined_names_are_alike_are_two(self, convex: Address) -> None:
         """The original finds a run by ``<workflow>-<run>``, where ``a-b`` + ``c`` is ``a`` + ``b-c``."""
         async with ConvexStore(id="t", deployment_url=convex.url, **convex.options) as store:
-            for name, run in (("a-b", "c"), ("a", "b-c")):
+            tag = uuid4().hex
+            for name, run in ((f"{tag}-b", "c"), (tag, "b-c")):
                 await store.workflows.persist_workflow_snapshot(
                     workflow_name=name, run_id=run, snapshot={"status": name, "context": {}}
                 )
-            where = (Where("run_id", "in", ("c", "b-c")),)
+            where = (Where("workflow_name", "in", (f"{tag}-b", tag)),)
             columns = ("workflow_name", "run_id")
             query = Query(where=where, columns=columns)
             found = await store.backend.find(WORKFLOW_SNAPSHOT, query)
-            assert sorted(found) == [("a", "b-c"), ("a-b", "c")]
+            assert sorted(found) == [(tag, "b-c"), (f"{tag}-b", "c")]
 
     async def test_metadata_that_convex_has_no_value_for_come_back(self, convex: Address) -> None:
         odd = {"$ref": 1, "_x": {"é": [1, None]}, "big": 2**60 + 1, "": "empty"}

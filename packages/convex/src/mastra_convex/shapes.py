@@ -7,6 +7,13 @@ from typing import Final
 
 import msgspec
 
+from mastra_core.storage.domains.datasets import DatasetsStorage
+from mastra_core.storage.domains.experiments import ExperimentsStorage
+from mastra_core.storage.domains.memory import MemoryStorage
+from mastra_core.storage.domains.observability import ObservabilityStorage
+from mastra_core.storage.domains.scores import ScoresStorage
+from mastra_core.storage.domains.workflows import WorkflowsStorage
+from mastra_core.storage.retention import with_age
 from mastra_core.storage.schema import Column, Table
 from mastra_core.storage.tables import (
     MESSAGES,
@@ -56,6 +63,19 @@ ORIGINAL: Final[Mapping[Table, Mapping[str, tuple[str, ...]]]] = {
 # Its documents hold objects where these tables have JSON; in all others JSON is text.
 _OBJECTS: Final[Mapping[Table, str]] = {THREADS: "object", RESOURCES: "object", SCORERS: "any"}
 _STORED: Final[Mapping[Table, str]] = {WORKFLOW_SNAPSHOT: "mastra_workflow_snapshots"}
+# By what pruning finds old rows. Tables come with the functions, before any policy is known.
+_AGES: Final[Mapping[str, tuple[Table, str]]] = {
+    table.name: (table, column)
+    for domain in (
+        MemoryStorage,
+        WorkflowsStorage,
+        ScoresStorage,
+        ObservabilityStorage,
+        DatasetsStorage,
+        ExperimentsStorage,
+    )
+    for table, column in domain.retention.values()
+}
 _LISTS: Final = frozenset({"observedMessageIds", "bufferedMessageIds"})
 
 
@@ -97,6 +117,7 @@ def index_name(table: Table, name: str) -> str:
 def shape(table: Table) -> Shape:
     """How a table stands in a deployment."""
     others = [_Index(name, columns) for name, columns in ORIGINAL.get(table, {}).items()]
+    indexes = with_age(*_AGES[table.name]).indexes if table.name in _AGES else table.indexes
     own = _Index(f"{PREFIX}by_key", table.key)
     return Shape(
         stored=_STORED.get(table, table.name),
@@ -104,7 +125,7 @@ def shape(table: Table) -> Shape:
         columns=tuple([_column(table, column) for column in table.columns]),
         unique=next((index for index in others if index.columns == table.key), own),
         indexes=tuple(
-            [_Index(index_name(table, index.name), index.columns) for index in table.indexes]
+            [_Index(index_name(table, index.name), index.columns) for index in indexes]
         ),
         others=tuple(others),
         joined=_Joined("id", "by_record_id", table.key) if table is WORKFLOW_SNAPSHOT else None,
