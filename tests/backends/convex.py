@@ -12,6 +12,16 @@ from backends.address import Address, UnavailableError
 from backends.process import answers, serving
 
 FRONT = Path(__file__).with_name("convex_front.mjs")
+# What tests see documents as they are by, and write them as others do.
+DOCUMENTS = """
+import { internalMutationGeneric, internalQueryGeneric } from "convex/server";
+
+export const insert = internalMutationGeneric(async ({ db }, { table, documents }) => {
+  for (const document of documents) await db.insert(table, document);
+});
+
+export const list = internalQueryGeneric(({ db }, { table }) => db.query(table).collect());
+"""
 KEY = "dev:a-deployment-of-the-tests|a-key-of-the-tests"
 
 
@@ -31,6 +41,7 @@ def plain(folder: Path) -> Iterator[Address]:
     project = folder / "project"
     project.mkdir(exist_ok=True)
     init(project)
+    (project / "convex" / "documents.ts").write_text(DOCUMENTS)
 
     def command(on: int) -> list[str | Path]:
         return [node, FRONT, str(on), KEY, project]

@@ -6,6 +6,7 @@ import asyncio
 import functools
 import ssl
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any, Final, Literal
 
 import httpx
@@ -30,7 +31,9 @@ UNDONE: Final = frozenset(
         "SystemTimeoutBeforeExecution",
     }
 )
-FAILED: Final = 560
+THROTTLED: Final = 429
+# What a function threw comes with a status of its own.
+THREW: Final = 560
 
 
 class ConvexFailure(Exception):  # noqa: N818 (what the service said, before it is one of ours)
@@ -56,6 +59,10 @@ class _Answer(msgspec.Struct, rename="camel"):
 
 class _Busy(ConvexFailure):
     """Nothing was done; the same request may be sent again."""
+
+
+class _Unclear(ConvexFailure):
+    """It may have been done or not; a read may be sent again."""
 
 
 @functools.cache
@@ -107,15 +114,16 @@ class Deployment:
     ) -> Any:
         """What a function returns; sent again only where nothing was done, or it only reads."""
         content = self._encoded(name, arguments)
+        repeated = (_Busy, _Unclear) if kind == "query" else (_Busy,)
         try:
             return await self._once(kind, content)
-        except _Busy as busy:
-            last = busy
+        except repeated as failure:
+            last = failure
         async for _ in pauses(self._settings.patience):
             try:
                 return await self._once(kind, content)
-            except _Busy as busy:
-                last = busy
+            except repeated as failure:
+                last = failure
         raise last
 
     def _encoded(self, name: str, arguments: dict[str, CoercibleToConvexValue]) -> bytes:
@@ -162,13 +170,23 @@ def _result(status: int, content: bytes) -> Any:
     try:
         answer = msgspec.json.decode(content, type=_Answer)
     except msgspec.MsgspecError as error:
-        raise ConvexFailure(f"HTTP {status}, and an answer that is not Convex's") from error
+        said = f"HTTP {status}, and an answer that is not Convex's"
+        raise _failure(status, "")(said) from error
     if answer.status == "success":
         return json_to_convex(answer.value)
     thrown = json_object(answer.error_data)
     if thrown:
         raise FunctionThrew(answer.error_message, thrown)
     said = f"HTTP {status}: {answer.code or 'error'}: {answer.message or answer.error_message}"
-    if answer.code in UNDONE:
-        raise _Busy(said[:500])
-    raise ConvexFailure(said[:500])
+    raise _failure(status, answer.code)(said[:500])
+
+
+def _failure(status: int, code: str) -> type[ConvexFailure]:
+    """What an answer that is no result says about what was done."""
+    if code in UNDONE or status == THROTTLED:
+        return _Busy
+    return (
+        _Unclear
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR and status != THREW
+        else ConvexFailure
+    )

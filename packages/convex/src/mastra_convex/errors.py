@@ -15,6 +15,19 @@ from mastra_core.errors import (
 
 ERRORS: Final[Sequence[tuple[str, type[StorageError], str]]] = (
     (
+        (
+            r"OptimisticConcurrencyControlFailure|TooManyConcurrentRequests|ExpiredInQueue|RateLimited|"
+            r"SystemTimeoutBeforeExecution|HTTP 429"
+        ),
+        UnavailableError,
+        "the deployment is busy, and nothing was done; try again",
+    ),
+    (
+        r"HTTP 5(?!60)\d\d",
+        UnavailableError,
+        "the service failed, so that a write may have been done or not; look before trying again",
+    ),
+    (
         r"BadAdminKey|BadDeployKey|Unauth|HTTP (401|403)|[Aa]dmin key|InvalidAuthHeader",
         AuthenticationError,
         "check the admin key, and that it is the key of this deployment",
@@ -34,14 +47,6 @@ ERRORS: Final[Sequence[tuple[str, type[StorageError], str]]] = (
         ),
         LimitExceededError,
         "a function of Convex takes no more at once, and nothing was written; do less in one call",
-    ),
-    (
-        (
-            r"OptimisticConcurrencyControlFailure|TooManyConcurrentRequests|ExpiredInQueue|RateLimited|"
-            r"Overloaded|HTTP (429|5(?!60)\d\d)"
-        ),
-        UnavailableError,
-        "the deployment is busy; try again",
     ),
     (
         r"connection attempts failed|ConnectError|ConnectTimeout|Name or service",

@@ -124,9 +124,7 @@ def shape(table: Table) -> Shape:
         key=table.key,
         columns=tuple([_column(table, column) for column in table.columns]),
         unique=next((index for index in others if index.columns == table.key), own),
-        indexes=tuple(
-            [_Index(index_name(table, index.name), index.columns) for index in indexes]
-        ),
+        indexes=tuple([_Index(index_name(table, index.name), index.columns) for index in indexes]),
         others=tuple(others),
         joined=_Joined("id", "by_record_id", table.key) if table is WORKFLOW_SNAPSHOT else None,
     )
