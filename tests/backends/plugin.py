@@ -8,10 +8,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
-from backends import Address, UnavailableError, start
+from backends import Address, UnavailableError, npm, start
+
+
+def _missing(name: str, reason: UnavailableError) -> NoReturn:
+    if os.environ.get("MASTRA_REQUIRE_BACKENDS") == "1":
+        pytest.fail(f"{name} is required here, but {reason}")
+    pytest.skip(f"{name} cannot run: {reason}")
 
 
 def _running(name: str, folders: pytest.TempPathFactory) -> Iterator[Address]:
@@ -19,9 +27,7 @@ def _running(name: str, folders: pytest.TempPathFactory) -> Iterator[Address]:
     try:
         address = running.__enter__()
     except UnavailableError as reason:
-        if os.environ.get("MASTRA_REQUIRE_BACKENDS") == "1":
-            pytest.fail(f"{name} is required here, but {reason}")
-        pytest.skip(f"{name} cannot run: {reason}")
+        _missing(name, reason)
     try:
         yield address
     finally:
@@ -92,3 +98,12 @@ def durable_objects(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Addres
 def convex(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
     """Convex's test runtime with our functions; each path of its URL is a deployment of its own."""
     yield from _running("convex", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def npm_packages() -> Path:
+    """The folder of the packages from npm, TypeScript among them."""
+    try:
+        return npm.install()
+    except UnavailableError as reason:
+        _missing("npm", reason)

@@ -34,7 +34,7 @@ class Factory:
 
 @pytest.fixture(scope="session")
 def conformance_share(request: pytest.FixtureRequest) -> float:
-    """A twentieth of the sizes, since the test runtime looks at every row of a table in each read."""
+    """A part of the sizes: the test runtime checks every value of a write; all of them for a report."""
     return 1.0 if request.config.getoption("--conformance-report") else 0.05
 
 

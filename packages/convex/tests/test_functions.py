@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from backends import Address, UnavailableError, npm
+from backends import Address
 
 from mastra_convex import ConvexStore
 from mastra_convex.command import main
@@ -19,9 +19,7 @@ from mastra_core.errors import (
     ConfigurationError,
     LimitExceededError,
     SchemaError,
-)
-from mastra_core.errors import (
-    UnavailableError as Unreachable,
+    UnavailableError,
 )
 from mastra_core.records import Thread
 from mastra_core.storage.schema import Put, Query, Where
@@ -39,16 +37,12 @@ SETTINGS = {
 }
 
 
-def test_the_functions_typecheck_in_a_project(tmp_path: Path) -> None:
-    try:
-        modules = npm.install()
-    except UnavailableError as reason:
-        pytest.skip(f"no packages of npm: {reason}")
+def test_the_functions_typecheck_in_a_project(tmp_path: Path, npm_packages: Path) -> None:
     assert main(["init", str(tmp_path)]) == 0
-    (tmp_path / "node_modules").symlink_to(modules)
+    (tmp_path / "node_modules").symlink_to(npm_packages)
     settings = {"compilerOptions": SETTINGS, "include": ["convex"]}
     (tmp_path / "tsconfig.json").write_text(json.dumps(settings))
-    program = modules / "typescript" / "bin" / "tsc"
+    program = npm_packages / "typescript" / "bin" / "tsc"
     ran = subprocess.run(
         ["node", program, "--noEmit", "-p", tmp_path], capture_output=True, text=True, check=False
     )
@@ -125,7 +119,7 @@ class TestDeployment:
         store = ConvexStore(
             id="t", deployment_url="http://127.0.0.1:9", admin_auth_token="k", patience=0
         )
-        with pytest.raises(Unreachable, match="nothing was done"):
+        with pytest.raises(UnavailableError, match="nothing was done"):
             await store.memory.get_thread_by_id("t")
         await store.close()
 
@@ -141,7 +135,7 @@ class TestDeployment:
             store = ConvexStore(id="t", deployment_url=convex.url, client=client, **convex.options)
             await store.init()
             paths[:] = ["query"]
-            with pytest.raises(Unreachable, match="may have been done or not"):
+            with pytest.raises(UnavailableError, match="may have been done or not"):
                 await store.memory.save_thread(Thread(id="lost", resource_id="lost"))
             assert paths == ["query", "mutation"]
             assert await store.memory.get_thread_by_id("lost") is None
