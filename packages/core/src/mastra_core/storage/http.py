@@ -21,6 +21,9 @@ from mastra_core.storage.loops import PerLoop, at_end_of_loop
 TOO_MANY: Final = 429
 SERVER_ERROR: Final = 500
 CONNECTIONS: Final = 20
+# Seconds that an idle connection is kept: servers close theirs (workerd after 5), and a request that
+# goes out in that moment is lost.
+IDLE: Final = 2.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0
 # What happens before anything of the request was sent.
 UNSENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
@@ -102,7 +105,11 @@ class Endpoint:
         return f"Endpoint({self.url!r})"
 
     def _open(self) -> tuple[_Client, object]:
-        limits = httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS)
+        limits = httpx.Limits(
+            max_connections=CONNECTIONS,
+            max_keepalive_connections=CONNECTIONS,
+            keepalive_expiry=IDLE,
+        )
         opened = _Client(httpx.AsyncClient(verify=_trusted(), limits=limits))
         return opened, at_end_of_loop(opened.close)
 
