@@ -11,6 +11,7 @@ import msgspec
 
 from mastra_core.errors import ConfigurationError
 from mastra_core.storage.http import Endpoint
+from mastra_core.storage.settings import only_known
 from mastra_core.storage.sqlite_http import Result, SqliteHttpBackend
 
 PREFIX: Final = re.compile(r"[A-Za-z0-9_]*")
@@ -53,9 +54,7 @@ class CloudflareDOBackend(SqliteHttpBackend):
     name: ClassVar[str] = "Cloudflare Durable Objects"
 
     def __init__(self, *, url: str, token: str, **options: Unpack[CloudflareDOOptions]) -> None:
-        unknown = sorted(set(options) - CloudflareDOOptions.__annotations__.keys())
-        if unknown:
-            raise ConfigurationError(f"{self.name} has no option {', '.join(unknown)}")
+        only_known(self.name, options, CloudflareDOOptions.__annotations__)
         self.namespace = options.get("namespace", "default")
         _check(url, token, self.namespace, options.get("table_prefix", ""))
         endpoint = Endpoint(
