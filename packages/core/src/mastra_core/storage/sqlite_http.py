@@ -81,7 +81,7 @@ class JsonDialect(Dialect):
         """The statements of a Put; a number that SQLite would read from text a little off is bound."""
         floats = [i for i, kind in enumerate(put.table.types) if kind == "float"]
         if len(put.rows) > 1 and not all(_plain(row[i]) for row in put.rows for i in floats):
-            return self.halves(put, position)
+            return [s for half in put.halves() for s in self.put(half, position)]
         return super().put(put, position)
 
     def bind(self, params: list[Any], value: Value, kind: ColumnType = "text") -> str:
