@@ -16,7 +16,6 @@ from mastra_core.storage.sqlite_http import Result, SqliteHttpBackend
 
 API: Final = "https://api.cloudflare.com/client/v4"
 ID: Final = re.compile(r"[A-Za-z0-9-]+")
-PREFIX: Final = re.compile(r"[A-Za-z0-9_]*")
 # What D1 answers where a statement waited in its queue in vain: it was never begun.
 QUEUED: Final = re.compile(rb"D1 DB is overloaded|[Tt]oo many requests queued")
 
@@ -113,5 +112,3 @@ def _check(account_id: str, database_id: str, api_token: str, options: Mapping[s
     if not isinstance(api_token, str) or not api_token.strip() or not api_token.isascii():
         raise ConfigurationError("api_token must be a token of Cloudflare with D1's permissions")
     only_known("Cloudflare D1", options, D1Options.__annotations__)
-    if not PREFIX.fullmatch(options.get("table_prefix", "")):
-        raise ConfigurationError("table_prefix may have letters, digits and underscores only")

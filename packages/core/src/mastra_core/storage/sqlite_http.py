@@ -6,6 +6,7 @@ integers therefore travel as text, in both directions.
 
 from __future__ import annotations
 
+import re
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final
@@ -15,6 +16,7 @@ import msgspec
 
 from mastra_core.errors import (
     AuthenticationError,
+    ConfigurationError,
     ConflictError,
     LimitExceededError,
     StorageError,
@@ -28,6 +30,7 @@ from mastra_core.storage.sqlbackend import BatchBackend
 
 Result = tuple[Sequence[Any], int]
 VALUE_BYTES: Final = 2_000_000
+PREFIX: Final = re.compile(r"[A-Za-z0-9_]*")
 MAYBE: Final = "it is not known whether it was done; try again"
 MESSAGES: Final[Sequence[tuple[str, type[StorageError], str]]] = (
     (r"UNIQUE constraint|PRIMARY KEY constraint", ConflictError, "a row with this key is stored"),
@@ -111,6 +114,9 @@ class SqliteHttpBackend(BatchBackend):
     texts = MESSAGES
 
     def __init__(self, endpoint: Endpoint, prefix: str = "") -> None:
+        # It stands in statements as it is.
+        if not PREFIX.fullmatch(prefix):
+            raise ConfigurationError("table_prefix may have letters, digits and underscores only")
         super().__init__(JsonDialect(prefix))
         self.endpoint = endpoint
         self.place = httpx.URL(endpoint.url).host
