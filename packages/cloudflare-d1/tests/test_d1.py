@@ -9,8 +9,8 @@ from pathlib import Path
 import httpx
 import pytest
 import pytest_asyncio
-from backends.numbers import NUMBERS, check_numbers
-from backends.requests import Counter, counted, published
+from backends.request_counts import Counter, counted, published
+from backends.sqlite_numbers import NUMBERS, check_numbers
 
 from mastra_cloudflare_d1 import D1Store
 from mastra_core import open_storage

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from backends.numbers import NUMBERS, check_numbers
-from backends.requests import Counter, counted, published
+from backends.request_counts import Counter, counted, published
+from backends.sqlite_numbers import NUMBERS, check_numbers
 
 from mastra_cloudflare import CloudflareDOStore
 from mastra_cloudflare.command import main, sources

@@ -10,7 +10,6 @@ from uuid import uuid4
 
 import pytest
 import pytest_asyncio
-from backends.redis_server import direct
 
 from mastra_upstash import UpstashStore, UpstashVector
 
@@ -64,6 +63,9 @@ def redis_factory(redis: Address) -> Factory:
 @pytest_asyncio.fixture
 async def raw(tmp_path: Path) -> AsyncIterator[Any]:
     """A client of Redis on an empty database of its own, whose ``url`` it has."""
+    # (Processes of the suite import this module for its factory, without the servers.)
+    from backends.redis_server import direct
+
     with direct(tmp_path) as address:
         client = importlib.import_module("redis.asyncio").Redis.from_url(
             address.url, decode_responses=True
