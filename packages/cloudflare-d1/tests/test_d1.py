@@ -9,7 +9,8 @@ from pathlib import Path
 import httpx
 import pytest
 import pytest_asyncio
-from backends.requests import Counter, counted, published
+from backends.request_counts import Counter, counted, published
+from backends.sqlite_numbers import NUMBERS, check_numbers
 
 from mastra_cloudflare_d1 import D1Store
 from mastra_core import open_storage
@@ -21,19 +22,12 @@ from mastra_core.errors import (
     UnavailableError,
 )
 from mastra_core.records import Message, Thread
-from mastra_core.storage.schema import Column, Put, Query, Table, Update, Where
+from mastra_core.storage.schema import Put, Update, Where
 from mastra_core.storage.sql import Statement
 
 pytestmark = pytest.mark.asyncio
 
 README = Path(__file__).parents[1] / "README.md"
-NUMBERS = Table(
-    "numbers",
-    (Column("id", "text", nullable=False), Column("n", "bigint"), Column("x", "float")),
-    key=("id",),
-)
-INTEGERS = [0, 1, -1, 2**31, 2**53 + 1, -(2**53) - 1, 2**63 - 1, -(2**63)]
-DOUBLES = [0.0, 1.0, 0.1, 1e-310, 1.7976931348623157e308, 5e-324, 3.0987654321e-200, -1e22]
 CONTENT = {"format": 2, "parts": [{"type": "text", "text": "x"}]}
 OURS = {"account_id": "a", "database_id": "d", "api_token": "very-secret"}
 
@@ -45,21 +39,7 @@ async def store(factory):
 
 
 async def test_numbers_come_back_as_what_they_were(store: D1Store) -> None:
-    await store.backend.setup((NUMBERS,))
-    rows = [(f"{i}", n, x) for i, (n, x) in enumerate(zip(INTEGERS, DOUBLES, strict=True))]
-    for row in rows:
-        await store.backend.write(Put(NUMBERS, [(f"single{row[0]}", *row[1:])]))
-    await store.backend.write(Put(NUMBERS, [(f"together{i}", n, x) for i, n, x in rows]))
-    for kind in ("single", "together"):
-        ids = tuple(f"{kind}{i}" for i in range(len(rows)))
-        found = await store.backend.find(NUMBERS, Query(where=(Where("id", "in", ids),)))
-        assert [row[1:] for row in found] == [row[1:] for row in rows]
-        assert {type(n) for _, n, _ in found} == {int}
-        assert {type(x) for _, _, x in found} == {float}
-    stored = await store.backend.fetch(
-        Statement(f'SELECT DISTINCT typeof("n") AS n FROM {store.backend.dialect.name(NUMBERS)}')
-    )
-    assert stored == [("integer",)]
+    await check_numbers(store.backend)
 
 
 async def test_a_large_batch_is_split_into_values_that_d1_takes(store: D1Store) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from backends.requests import Counter, counted, published
+from backends.request_counts import Counter, counted, published
+from backends.sqlite_numbers import NUMBERS, check_numbers
 
 from mastra_cloudflare import CloudflareDOStore
 from mastra_cloudflare.command import main, sources
@@ -19,17 +20,9 @@ from mastra_core.errors import (
     UnavailableError,
 )
 from mastra_core.records import Thread
-from mastra_core.storage.schema import Column, Put, Query, Table, Where
-from mastra_core.storage.sql import Statement
+from mastra_core.storage.schema import Put
 
 README = Path(__file__).parents[1] / "README.md"
-NUMBERS = Table(
-    "numbers",
-    (Column("id", "text", nullable=False), Column("n", "bigint"), Column("x", "float")),
-    key=("id",),
-)
-INTEGERS = [0, 1, -1, 2**31, 2**53 + 1, -(2**53) - 1, 2**63 - 1, -(2**63)]
-DOUBLES = [0.0, 1.0, 0.1, 1e-310, 1.7976931348623157e308, 5e-324, 3.0987654321e-200, -1e22]
 OURS = {"url": "https://worker.example", "token": "very-secret"}
 
 
@@ -48,17 +41,7 @@ async def test_each_namespace_is_an_object_of_its_own(factory) -> None:
 @pytest.mark.asyncio
 async def test_numbers_come_back_as_what_they_were(factory) -> None:
     async with factory() as store:
-        await store.backend.setup((NUMBERS,))
-        rows = [(f"{i}", n, x) for i, (n, x) in enumerate(zip(INTEGERS, DOUBLES, strict=True))]
-        for row in rows:
-            await store.backend.write(Put(NUMBERS, [(f"single{row[0]}", *row[1:])]))
-        await store.backend.write(Put(NUMBERS, [(f"together{i}", n, x) for i, n, x in rows]))
-        for kind in ("single", "together"):
-            ids = tuple(f"{kind}{i}" for i in range(len(rows)))
-            found = await store.backend.find(NUMBERS, Query(where=(Where("id", "in", ids),)))
-            assert [row[1:] for row in found] == [row[1:] for row in rows]
-        sql = 'SELECT DISTINCT typeof("n") FROM "numbers"'
-        assert await store.backend.fetch(Statement(sql)) == [("integer",)]
+        await check_numbers(store.backend)
 
 
 @pytest.mark.asyncio

@@ -7,6 +7,7 @@ from typing import Final
 from urllib.parse import parse_qsl, urlsplit
 
 from mastra_core.errors import ConfigurationError
+from mastra_core.storage.settings import only_known
 
 # Cloudflare's own programs read the token from this variable.
 TOKEN: Final = "CLOUDFLARE_API_TOKEN"  # noqa: S105 (a name)
@@ -20,9 +21,7 @@ def parts_of(url: str) -> dict[str, str]:
     if not account or not database or "@" in account or "/" in database:
         raise ConfigurationError("a D1 database is named by d1://ACCOUNT_ID/DATABASE_ID")
     query = dict(parse_qsl(parts.query))
-    unknown = sorted(set(query) - OPTIONS)
-    if unknown:
-        raise ConfigurationError(f"a d1:// URL has no option {', '.join(unknown)}")
+    only_known("a d1:// URL", query, OPTIONS)
     found = {"account_id": account, "database_id": database, **query}
     if TOKEN in os.environ:
         found["api_token"] = os.environ[TOKEN]

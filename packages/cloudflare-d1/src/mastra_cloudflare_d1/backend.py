@@ -11,11 +11,11 @@ import msgspec
 
 from mastra_core.errors import ConfigurationError
 from mastra_core.storage.http import Endpoint, RefusedError
+from mastra_core.storage.settings import only_known
 from mastra_core.storage.sqlite_http import Result, SqliteHttpBackend
 
 API: Final = "https://api.cloudflare.com/client/v4"
 ID: Final = re.compile(r"[A-Za-z0-9-]+")
-PREFIX: Final = re.compile(r"[A-Za-z0-9_]*")
 # What D1 answers where a statement waited in its queue in vain: it was never begun.
 QUEUED: Final = re.compile(rb"D1 DB is overloaded|[Tt]oo many requests queued")
 
@@ -111,8 +111,4 @@ def _check(account_id: str, database_id: str, api_token: str, options: Mapping[s
             raise ConfigurationError(f"{name} must be the id that Cloudflare shows, not {value!r}")
     if not isinstance(api_token, str) or not api_token.strip() or not api_token.isascii():
         raise ConfigurationError("api_token must be a token of Cloudflare with D1's permissions")
-    unknown = sorted(set(options) - D1Options.__annotations__.keys())
-    if unknown:
-        raise ConfigurationError(f"Cloudflare D1 has no option {', '.join(unknown)}")
-    if not PREFIX.fullmatch(options.get("table_prefix", "")):
-        raise ConfigurationError("table_prefix may have letters, digits and underscores only")
+    only_known("Cloudflare D1", options, D1Options.__annotations__)

@@ -1,4 +1,4 @@
-"""What users of libSQL import: the store, and each domain on its own."""
+"""What users of Cloudflare D1 import: the store, and each domain on its own."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ from typing import Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from mastra_core.errors import ConfigurationError
+from mastra_core.storage.settings import only_known
 
 TOKEN: Final = "MASTRA_TOKEN"  # noqa: S105 (a name)
 OPTIONS: Final = frozenset({"tls", "table_prefix"})
@@ -19,9 +20,7 @@ def parts_of(url: str) -> dict[str, str]:
     if not host or "@" in host:
         raise ConfigurationError("an object is named by cloudflare-do://HOST/NAMESPACE")
     query = dict(parse_qsl(parts.query))
-    unknown = sorted(set(query) - OPTIONS)
-    if unknown:
-        raise ConfigurationError(f"a cloudflare-do:// URL has no option {', '.join(unknown)}")
+    only_known("a cloudflare-do:// URL", query, OPTIONS)
     scheme = "http" if query.pop("tls", "1") == "0" else "https"
     found = {"url": f"{scheme}://{host}", **query}
     if namespace:

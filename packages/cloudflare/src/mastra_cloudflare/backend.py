@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any, ClassVar, Final, TypedDict, Unpack
 from urllib.parse import quote
 
@@ -11,9 +10,9 @@ import msgspec
 
 from mastra_core.errors import ConfigurationError
 from mastra_core.storage.http import Endpoint
+from mastra_core.storage.settings import only_known
 from mastra_core.storage.sqlite_http import Result, SqliteHttpBackend
 
-PREFIX: Final = re.compile(r"[A-Za-z0-9_]*")
 LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -53,11 +52,9 @@ class CloudflareDOBackend(SqliteHttpBackend):
     name: ClassVar[str] = "Cloudflare Durable Objects"
 
     def __init__(self, *, url: str, token: str, **options: Unpack[CloudflareDOOptions]) -> None:
-        unknown = sorted(set(options) - CloudflareDOOptions.__annotations__.keys())
-        if unknown:
-            raise ConfigurationError(f"{self.name} has no option {', '.join(unknown)}")
+        only_known(self.name, options, CloudflareDOOptions.__annotations__)
         self.namespace = options.get("namespace", "default")
-        _check(url, token, self.namespace, options.get("table_prefix", ""))
+        _check(url, token, self.namespace)
         endpoint = Endpoint(
             f"{url.rstrip('/')}/v1/objects/{quote(self.namespace, safe='')}/batch",
             headers={"authorization": f"Bearer {token}"},
@@ -80,7 +77,7 @@ class CloudflareDOBackend(SqliteHttpBackend):
             return super()._complaint(content)
 
 
-def _check(url: str, token: str, namespace: str, prefix: str) -> None:
+def _check(url: str, token: str, namespace: str) -> None:
     parts = httpx.URL(url) if isinstance(url, str) else httpx.URL("")
     if parts.scheme not in {"http", "https"} or not parts.host or parts.userinfo:
         raise ConfigurationError("url must be the Worker's, as https://name.account.workers.dev")
@@ -90,5 +87,3 @@ def _check(url: str, token: str, namespace: str, prefix: str) -> None:
         raise ConfigurationError("token must be the secret MASTRA_TOKEN of the Worker, in ASCII")
     if not isinstance(namespace, str) or not namespace:
         raise ConfigurationError("namespace must be the name of an object, and not empty")
-    if not PREFIX.fullmatch(prefix):
-        raise ConfigurationError("table_prefix may have letters, digits and underscores only")

@@ -21,6 +21,9 @@ from mastra_core.storage.loops import PerLoop, at_end_of_loop
 TOO_MANY: Final = 429
 SERVER_ERROR: Final = 500
 CONNECTIONS: Final = 20
+# Seconds that an idle connection is kept: servers close theirs (workerd after 5), and a request that
+# goes out in that moment is lost.
+IDLE: Final = 2.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0
 # What happens before anything of the request was sent.
 UNSENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
@@ -70,6 +73,44 @@ class _Client:
             await self.client.aclose()
 
 
+class Clients:
+    """A client for each event loop, or the one that is given, which is never closed.
+
+    ``connections`` is how many one of our own has at most; how long a request may take is bounded
+    where it is sent.
+    """
+
+    def __init__(self, given: httpx.AsyncClient | None = None, *, connections: int) -> None:
+        self._given = given
+        self._connections = connections
+        self._opened = PerLoop(self._open)
+
+    def _open(self) -> tuple[_Client, object]:
+        limits = httpx.Limits(
+            max_connections=self._connections,
+            max_keepalive_connections=CONNECTIONS,
+            keepalive_expiry=IDLE,
+        )
+        made = httpx.AsyncClient(verify=_trusted(), limits=limits, timeout=None)  # noqa: S113 (see above)
+        opened = _Client(made)
+        return opened, at_end_of_loop(opened.close)
+
+    @contextlib.asynccontextmanager
+    async def use(self) -> AsyncGenerator[httpx.AsyncClient]:
+        """The running loop's client, which is not closed while it is in use."""
+        if self._given is not None:
+            yield self._given
+            return
+        async with self._opened.get()[0].use() as client:
+            yield client
+
+    async def close(self) -> None:
+        """Close what the running loop opened; requests under way come to their end."""
+        opened = self._opened.pop()
+        if opened is not None:
+            await opened[0].close()
+
+
 class Endpoint:
     """One address that JSON is posted to.
 
@@ -94,23 +135,15 @@ class Endpoint:
         # Waiting for one's turn is not the server's time: a queue of tasks may be long.
         self._timeout = httpx.Timeout(timeout, pool=None)
         self._patience = patience
-        self._given = client
         self._undone = undone
-        self._clients = PerLoop(self._open)
+        self._clients = Clients(client, connections=CONNECTIONS)
 
     def __repr__(self) -> str:
         return f"Endpoint({self.url!r})"
 
-    def _open(self) -> tuple[_Client, object]:
-        limits = httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS)
-        opened = _Client(httpx.AsyncClient(verify=_trusted(), limits=limits))
-        return opened, at_end_of_loop(opened.close)
-
     async def post(self, body: bytes, *, repeatable: bool) -> httpx.Response:
         """The first answer that need not or must not be followed by another attempt."""
-        if self._given is not None:
-            return await self._post(self._given, body, repeatable=repeatable)
-        async with self._clients.get()[0].use() as client:
+        async with self._clients.use() as client:
             return await self._post(client, body, repeatable=repeatable)
 
     async def _post(
@@ -141,9 +174,7 @@ class Endpoint:
 
     async def close(self) -> None:
         """Close what the running loop opened; requests under way come to their end."""
-        opened = self._clients.pop()
-        if opened is not None:
-            await opened[0].close()
+        await self._clients.close()
 
 
 def _pauses() -> Iterator[float]:

@@ -6,6 +6,7 @@ integers therefore travel as text, in both directions.
 
 from __future__ import annotations
 
+import re
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final
@@ -15,6 +16,7 @@ import msgspec
 
 from mastra_core.errors import (
     AuthenticationError,
+    ConfigurationError,
     ConflictError,
     LimitExceededError,
     StorageError,
@@ -28,6 +30,7 @@ from mastra_core.storage.sqlbackend import BatchBackend
 
 Result = tuple[Sequence[Any], int]
 VALUE_BYTES: Final = 2_000_000
+PREFIX: Final = re.compile(r"[A-Za-z0-9_]*")
 MAYBE: Final = "it is not known whether it was done; try again"
 MESSAGES: Final[Sequence[tuple[str, type[StorageError], str]]] = (
     (r"UNIQUE constraint|PRIMARY KEY constraint", ConflictError, "a row with this key is stored"),
@@ -81,7 +84,7 @@ class JsonDialect(Dialect):
         """The statements of a Put; a number that SQLite would read from text a little off is bound."""
         floats = [i for i, kind in enumerate(put.table.types) if kind == "float"]
         if len(put.rows) > 1 and not all(_plain(row[i]) for row in put.rows for i in floats):
-            return self.halves(put, position)
+            return [s for half in put.halves() for s in self.put(half, position)]
         return super().put(put, position)
 
     def bind(self, params: list[Any], value: Value, kind: ColumnType = "text") -> str:
@@ -111,6 +114,9 @@ class SqliteHttpBackend(BatchBackend):
     texts = MESSAGES
 
     def __init__(self, endpoint: Endpoint, prefix: str = "") -> None:
+        # It stands in statements as it is.
+        if not PREFIX.fullmatch(prefix):
+            raise ConfigurationError("table_prefix may have letters, digits and underscores only")
         super().__init__(JsonDialect(prefix))
         self.endpoint = endpoint
         self.place = httpx.URL(endpoint.url).host
