@@ -40,7 +40,7 @@ def plain(folder: Path) -> Iterator[Address]:
     npm.install()
     project = folder / "project"
     project.mkdir(exist_ok=True)
-    init(project)
+    init(project, dimensions=(3, 24))
     (project / "convex" / "documents.ts").write_text(DOCUMENTS)
 
     def command(on: int) -> list[str | Path]:

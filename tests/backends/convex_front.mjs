@@ -177,8 +177,23 @@ function indexed(db) {
 
   const iterate = db._iterateDocs;
   let known = false;
-  db._iterateDocs = function (...args) {
-    if (!known) iterate.apply(this, args);
+  let inIndex = () => true;
+  db._iterateDocs = function (table, visit) {
+    if (!known) iterate.call(this, table, (document) => inIndex(document) && visit(document));
+  };
+  const search = db.vectorSearch;
+  db.vectorSearch = function (name, vector, expressions, limit = 10) {
+    const [table, called] = name.split(".");
+    const { vectorIndexes = [] } = this._schema.tables.get(table) ?? {};
+    const index = vectorIndexes.find(({ indexDescriptor }) => indexDescriptor === called);
+    if (index) checkSearch(index, vector, limit);
+    // The service has in an index what is as long as that says; the runtime looks at everything.
+    if (index) inIndex = (document) => document[index.vectorField]?.length === index.dimensions;
+    try {
+      return search.call(this, name, vector, expressions, limit);
+    } finally {
+      inIndex = () => true;
+    }
   };
   const resolve = db._resolveQuerySource;
   db._resolveQuerySource = function (query) {
@@ -195,6 +210,14 @@ function indexed(db) {
       known = false;
     }
   };
+}
+
+// What the service refuses, and the runtime does not.
+function checkSearch({ dimensions }, vector, limit) {
+  if (vector.length !== dimensions) {
+    throw new Error(`The vector has ${vector.length} dimensions, and those of the index have ${dimensions}`);
+  }
+  if (!(limit >= 1 && limit <= 256)) throw new Error(`Vector queries can fetch at most 256 results, not ${limit}`);
 }
 
 const valueOf = (value) =>

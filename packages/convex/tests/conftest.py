@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
 
-from mastra_convex import ConvexStore
+from mastra_convex import ConvexStore, ConvexVector
 
 if TYPE_CHECKING:
     from backends import Address
@@ -42,3 +42,20 @@ def conformance_share(request: pytest.FixtureRequest) -> float:
 def storage_factory(convex: Address) -> Factory:
     """Stores on one deployment."""
     return Factory(convex.url, convex.options)
+
+
+class VectorFactory:
+    """Makes independent vector stores on one deployment."""
+
+    def __init__(self, url: str, options: Mapping[str, Any]) -> None:
+        self._url = url
+        self._options = dict(options)
+
+    def __call__(self) -> ConvexVector:
+        return ConvexVector(id="conformance", deployment_url=self._url, **self._options)
+
+
+@pytest.fixture(scope="session")
+def vector_factory(convex: Address) -> VectorFactory:
+    """Vector stores on one deployment."""
+    return VectorFactory(convex.url, convex.options)

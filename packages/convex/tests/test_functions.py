@@ -108,7 +108,7 @@ class TestDeployment:
             half = '"' + "x" * 600_000 + '"'
             at = small.created_at
             rows = [("a", "limits", "", "{}", at, at), ("b", "limits", half, half, at, at)]
-            with pytest.raises(LimitExceededError, match="nothing was written"):
+            with pytest.raises(LimitExceededError, match="the request wrote nothing"):
                 await store.backend.write(Put(THREADS, rows))
             many = [(f"n{n}", "limits", "", "{}", at, at) for n in range(4001)]
             with pytest.raises(LimitExceededError, match="nothing was sent"):

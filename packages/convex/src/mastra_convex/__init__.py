@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mastra_core.plugins import Adapter, hookimpl
+from mastra_core.plugins import Adapter, VectorAdapter, hookimpl
 
 if TYPE_CHECKING:
     from mastra_convex.store import (
@@ -19,9 +19,11 @@ if TYPE_CHECKING:
         ScoresConvex,
         WorkflowsConvex,
     )
+    from mastra_convex.vector import ConvexVector
 
 __all__ = [
     "ConvexStore",
+    "ConvexVector",
     "DatasetsConvex",
     "ExperimentsConvex",
     "MemoryConvex",
@@ -29,6 +31,7 @@ __all__ = [
     "ScoresConvex",
     "WorkflowsConvex",
     "mastra_adapter",
+    "mastra_vector_adapter",
 ]
 
 
@@ -36,6 +39,12 @@ def _connect(url: str, **options: Any) -> ConvexStore:
     from mastra_convex.store import ConvexStore  # noqa: PLC0415 (the driver comes with it)
 
     return ConvexStore(id=options.pop("id", "convex"), deployment_url=url, **options)
+
+
+def _connect_vector(url: str, **options: Any) -> ConvexVector:
+    from mastra_convex.vector import ConvexVector  # noqa: PLC0415 (the driver comes with it)
+
+    return ConvexVector(id=options.pop("id", "convex"), deployment_url=url, **options)
 
 
 @hookimpl
@@ -46,7 +55,22 @@ def mastra_adapter() -> Adapter:
     )
 
 
+@hookimpl
+def mastra_vector_adapter() -> VectorAdapter:
+    """The vector store for deployments of Convex."""
+    return VectorAdapter(
+        name="convex",
+        schemes=("convex",),
+        connect=_connect_vector,
+        drivers=("convex", "httpx"),
+    )
+
+
 def __getattr__(name: str) -> Any:
+    if name == "ConvexVector":
+        from mastra_convex.vector import ConvexVector  # noqa: PLC0415
+
+        return ConvexVector
     if name in __all__:
         from mastra_convex import store  # noqa: PLC0415
 

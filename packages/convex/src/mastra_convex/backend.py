@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Final, Unpack
 
 from mastra_convex.deployment import Deployment, FunctionThrew
-from mastra_convex.errors import ERRORS
+from mastra_convex.errors import ADVICE, ERRORS, thrown
 from mastra_convex.options import ConvexOptions, place, settings
 from mastra_convex.shapes import index_name
 from mastra_convex.wire import Reading, conditions, pushes, written
-from mastra_core.errors import ConflictError, LimitExceededError, SchemaError
+from mastra_core.errors import LimitExceededError, SchemaError
 from mastra_core.storage.backend import Backend, Limits
 from mastra_core.storage.schema import Change, Put, Query, Row, Table, Where
 
@@ -49,16 +49,11 @@ class ConvexBackend(Backend):
     def _translate(self, error: Exception, doing: str) -> Exception:
         if not isinstance(error, FunctionThrew):
             return super()._translate(error, doing)
-        message = str(error.data.get("message", error))
-        if error.data.get("code") == "conflict":
-            return ConflictError(message, change=int(error.data["change"]))
-        if error.data.get("code") == "limit":
-            return LimitExceededError(f"{self!r} could not {doing}: {message}; nothing was written")
-        return SchemaError(f"{self!r} could not {doing}: {message}; {_ADVICE}")
+        return thrown(error.data, f"{self!r} could not {doing}: {error}")
 
     async def _setup(self, tables: Sequence[Table]) -> None:
         """Compare with what is deployed: tables of Convex come with its functions."""
-        answer = await self._deployment.call("query", "describe", {})
+        answer = await self._deployment.call("query", "rows:describe", {})
         deployed = {one["table"]: {*one["columns"], *one["indexes"]} for one in answer}
         missing: list[str] = []
         for table in tables:
@@ -67,7 +62,7 @@ class ConvexBackend(Backend):
             missing += [f"{table.name}.{name}" for name in wanted if name not in known]
         if missing:
             names = ", ".join(missing[:5])
-            raise SchemaError(f"{self!r} lacks {names} ({len(missing)} in all); {_ADVICE}")
+            raise SchemaError(f"{self!r} lacks {names} ({len(missing)} in all); {ADVICE}")
 
     async def _find(self, table: Table, query: Query) -> list[Row]:
         return (await self._find_many(table, [query]))[0]
@@ -76,7 +71,7 @@ class ConvexBackend(Backend):
         readings = [Reading(table, query) for query in queries]
         while pending := [reading for reading in readings if not reading.done]:
             arguments: dict[str, Any] = {"queries": [reading.asked() for reading in pending]}
-            answers = await self._deployment.call("query", "find", arguments)
+            answers = await self._deployment.call("query", "rows:find", arguments)
             for reading, answer in zip(pending, answers, strict=True):
                 reading.take(answer)
         return [reading.rows() for reading in readings]
@@ -85,7 +80,7 @@ class ConvexBackend(Backend):
         arguments: dict[str, Any] = {"table": table.name, "where": conditions(table, where)}
         count = 0
         while True:
-            answer = await self._deployment.call("query", "count", arguments)
+            answer = await self._deployment.call("query", "rows:count", arguments)
             count += int(answer["count"])
             if answer["next"] is None:
                 return count
@@ -100,7 +95,7 @@ class ConvexBackend(Backend):
             )
         if not changes:
             return []
-        counts = await self._deployment.call("mutation", "write", {"changes": written(changes)})
+        counts = await self._deployment.call("mutation", "rows:write", {"changes": written(changes)})
         return [int(count) for count in counts]
 
     def _pushes(self, table: Table, where: Where) -> bool:
@@ -113,5 +108,3 @@ class ConvexBackend(Backend):
     async def _close(self) -> None:
         await self._deployment.close()
 
-
-_ADVICE: Final = "write the functions anew with mastra-convex init, and deploy them"

@@ -13,6 +13,10 @@ from mastra_convex.shapes import source
 
 # The folder in ``convex/`` of a project, and so the first part of the functions' names.
 FOLDER: Final = "mastra_python"
+# What Convex has vector indexes for, and how many of them in one table.
+MIN_DIMENSION: Final = 2
+MAX_DIMENSION: Final = 4096
+VECTOR_INDEXES: Final = 4
 SCHEMA: Final = f"""import {{ defineSchema }} from "convex/server";
 import {{ mastraTables }} from "./{FOLDER}/tables";
 
@@ -31,15 +35,36 @@ def files() -> dict[str, str]:
     return {**found, "shapes.ts": source()}
 
 
-def init(project: Path) -> list[str]:
+def _dimension(text: str) -> int:
+    """A length of vectors that Convex can have an index for."""
+    if not text.isdecimal() or not MIN_DIMENSION <= int(text) <= MAX_DIMENSION:
+        raise argparse.ArgumentTypeError(
+            f"{text} is no number from {MIN_DIMENSION} to {MAX_DIMENSION}"
+        )
+    return int(text)
+
+
+def _dimensions(numbers: Sequence[int]) -> str:
+    """The module that names the lengths of vectors that Convex has an index for."""
+    return (
+        "/** Lengths of vectors with an index of Convex: `mastra-convex init --dimensions`. */\n"
+        f"\nexport const dimensions: number[] = {sorted(set(numbers))};\n"
+    )
+
+
+def init(project: Path, dimensions: Sequence[int] | None = None) -> list[str]:
     """Write the functions, over those of an earlier version; what is to be told about it.
 
-    ``convex/schema.ts`` is written where there is none, and otherwise left to its owner.
+    ``convex/schema.ts`` is written where there is none, and otherwise left to its owner. Vectors of
+    ``dimensions`` numbers get an index of Convex; without any given, those that are there stay.
     """
     folder = project / "convex" / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in files().items():
         (folder / name).write_text(text, encoding="utf-8")
+    lengths = folder / "dimensions.ts"
+    if dimensions is not None or not lengths.exists():
+        lengths.write_text(_dimensions(dimensions or ()), encoding="utf-8")
     schema = project / "convex" / "schema.ts"
     told = [f"wrote {folder}"]
     if not schema.exists():
@@ -59,9 +84,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     writing = commands.add_parser("init", help="write the functions into a project of Convex")
     writing.add_argument("directory", type=Path, help="the folder with the project's package.json")
+    writing.add_argument(
+        "--dimensions",
+        type=_dimension,
+        nargs="+",
+        help="lengths of vectors that Convex is to have an index for (at most 4 of them)",
+    )
     given = parser.parse_args(arguments)
+    if len(set(given.dimensions or ())) > VECTOR_INDEXES:
+        parser.error(f"a table of Convex has at most {VECTOR_INDEXES} indexes of vectors")
     if not given.directory.is_dir():
         print(f"{given.directory} is no folder", file=sys.stderr)  # noqa: T201 (a command talks)
         return 2
-    print("\n".join(init(given.directory)))  # noqa: T201 (a command talks)
+    print("\n".join(init(given.directory, given.dimensions)))  # noqa: T201 (a command talks)
     return 0

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import functools
-import ssl
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final, Literal
@@ -16,9 +13,11 @@ from convex.values import CoercibleToConvexValue, convex_to_json, json_to_convex
 from mastra_convex.options import Place, Settings
 from mastra_core.errors import LimitExceededError
 from mastra_core.storage.codec import json_object
-from mastra_core.storage.loops import PerLoop, at_end_of_loop, pauses
+from mastra_core.storage.http import Clients, unsent
+from mastra_core.storage.loops import pauses
 
-Kind = Literal["query", "mutation"]
+Kind = Literal["query", "mutation", "action"]
+CONNECTIONS: Final = 100
 # What a function takes as arguments, with room for what the encoding adds.
 ARGUMENT_BYTES: Final = 15 * 1024 * 1024
 # Answers after which nothing was done, so that a mutation may be sent again, too.
@@ -44,7 +43,7 @@ class FunctionThrew(ConvexFailure):
     """What a function of ours threw on purpose."""
 
     def __init__(self, message: str, data: Mapping[str, Any]) -> None:
-        super().__init__(message)
+        super().__init__(str(data.get("message", message)))
         self.data = data
 
 
@@ -65,45 +64,15 @@ class _Unclear(ConvexFailure):
     """It may have been done or not; a read may be sent again."""
 
 
-@functools.cache
-def _certificates() -> ssl.SSLContext:
-    """What is trusted, read once: it takes tens of milliseconds, and each event loop has a client."""
-    return httpx.create_ssl_context()
-
-
-class _Line:
-    """A client of one event loop, which is not closed under the requests that use it."""
-
-    def __init__(self, given: httpx.AsyncClient | None) -> None:
-        # How long a request may take is bounded where it is sent.
-        self._client = given or httpx.AsyncClient(timeout=None, verify=_certificates())  # noqa: S113
-        self._at_end = at_end_of_loop(self._client.aclose) if given is None else None
-        self._requests = 0
-        self._retired = False
-
-    async def post(self, url: str, content: bytes, headers: Mapping[str, str]) -> httpx.Response:
-        self._requests += 1
-        try:
-            return await self._client.post(url, content=content, headers=headers)
-        finally:
-            self._requests -= 1
-            if self._retired:
-                await self.retire()
-
-    async def retire(self) -> None:
-        """Close it now, or behind the last of its requests; a caller's client never."""
-        self._retired = True
-        if not self._requests and self._at_end is not None:
-            await self._at_end.aclose()
-
-
 class Deployment:
     """The functions of one deployment, over a client of HTTP for each event loop."""
 
     def __init__(self, place: Place, settings: Settings, client: httpx.AsyncClient | None) -> None:
         self.place = place
         self._settings = settings
-        self._lines = PerLoop(lambda: _Line(client))
+        # Waiting for one's turn is not the deployment's time: a queue of tasks may be long.
+        self._timeout = httpx.Timeout(settings.timeout, pool=None)
+        self._clients = Clients(client, connections=CONNECTIONS)
         self._headers = {
             "authorization": f"Convex {place.key}",
             "content-type": "application/json",
@@ -114,7 +83,7 @@ class Deployment:
     ) -> Any:
         """What a function returns; sent again only where nothing was done, or it only reads."""
         content = self._encoded(name, arguments)
-        repeated = (_Busy, _Unclear) if kind == "query" else (_Busy,)
+        repeated = (_Busy,) if kind == "mutation" else (_Busy, _Unclear)
         try:
             return await self._once(kind, content)
         except repeated as failure:
@@ -128,7 +97,7 @@ class Deployment:
 
     def _encoded(self, name: str, arguments: dict[str, CoercibleToConvexValue]) -> bytes:
         body = {
-            "path": f"{self._settings.functions}/rows:{name}",
+            "path": f"{self._settings.functions}/{name}",
             "format": "convex_encoded_json",
             "args": convex_to_json(arguments),
         }
@@ -143,26 +112,23 @@ class Deployment:
     async def _once(self, kind: Kind, content: bytes) -> Any:
         try:
             return await self._send(kind, content)
-        except (httpx.ConnectError, httpx.ConnectTimeout):
-            raise
-        except (httpx.NetworkError, httpx.RemoteProtocolError):
-            # The deployment may have done it: only a read may be sent once more.
-            if kind != "query":
+        except (httpx.NetworkError, httpx.RemoteProtocolError) as error:
+            # The deployment may have done it: only a read (our actions are) may be sent once more.
+            if kind == "mutation" or unsent(error):
                 raise
         return await self._send(kind, content)
 
     async def _send(self, kind: Kind, content: bytes) -> Any:
-        line = self._lines.get()
         url = f"{self.place.url}/api/{kind}"
-        async with asyncio.timeout(self._settings.timeout):
-            response = await line.post(url, content, self._headers)
+        async with self._clients.use() as client:
+            response = await client.post(
+                url, content=content, headers=self._headers, timeout=self._timeout
+            )
         return _result(response.status_code, response.content)
 
     async def close(self) -> None:
         """Close the running loop's client, if it was made here."""
-        line = self._lines.pop()
-        if line is not None:
-            await line.retire()
+        await self._clients.close()
 
 
 def _result(status: int, content: bytes) -> Any:

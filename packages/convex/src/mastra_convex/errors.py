@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from mastra_core.errors import (
     AuthenticationError,
+    ConflictError,
     LimitExceededError,
+    NotFoundError,
     SchemaError,
     StorageError,
     UnavailableError,
 )
 
+ADVICE: Final = "write the functions anew with mastra-convex init, and deploy them"
 ERRORS: Final[Sequence[tuple[str, type[StorageError], str]]] = (
     (
         (
@@ -38,7 +41,7 @@ ERRORS: Final[Sequence[tuple[str, type[StorageError], str]]] = (
             r"ArgumentValidationError|ReturnsValidationError|[Vv]alidator error|does not match the schema"
         ),
         SchemaError,
-        "write the functions anew with mastra-convex init, and deploy them",
+        ADVICE,
     ),
     (
         (
@@ -60,3 +63,16 @@ ERRORS: Final[Sequence[tuple[str, type[StorageError], str]]] = (
         "no answer came, so that a write may have been done or not; look before trying again",
     ),
 )
+
+
+def thrown(data: Mapping[str, Any], said: str) -> StorageError:
+    """What a function threw on purpose, as one of ours; ``said`` is what could not be done, and why."""
+    match data.get("code"):
+        case "conflict":
+            return ConflictError(said, change=int(data["change"]))
+        case "limit":
+            return LimitExceededError(f"{said}; the request wrote nothing")
+        case "gone":
+            return NotFoundError(said)
+        case _:
+            return SchemaError(f"{said}; {ADVICE}")

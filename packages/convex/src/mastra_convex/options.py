@@ -10,8 +10,10 @@ from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 import msgspec
 
 from mastra_core.errors import ConfigurationError
+from mastra_core.storage.settings import only_known
 
 FOLDER: Final = "mastra_python"
+SCAN: Final = 4000
 
 
 class ConvexOptions(TypedDict, total=False):
@@ -27,6 +29,16 @@ class ConvexOptions(TypedDict, total=False):
     client: Any
     timeout: float
     patience: float
+
+
+class ConvexVectorOptions(ConvexOptions, total=False):
+    """The same for vectors.
+
+    ``scan`` is how many vectors an index may have to be looked at whole even where Convex can search
+    it (4,000, and never more than one function may read).
+    """
+
+    scan: int
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -47,11 +59,17 @@ class Place(msgspec.Struct, frozen=True):
         return f"Place({self.url!r})"
 
 
+def vector_settings(options: Mapping[str, Any]) -> tuple[Settings, int]:
+    """The options of a vector store, checked; and how many vectors are looked at whole."""
+    scan = options.get("scan", SCAN)
+    if type(scan) is not int or scan < 1:
+        raise ConfigurationError(f"scan must be a positive integer, not {scan!r}")
+    return settings({name: value for name, value in options.items() if name != "scan"}), scan
+
+
 def settings(options: Mapping[str, Any]) -> Settings:
     """The options, checked."""
-    unknown = sorted(set(options) - ConvexOptions.__annotations__.keys())
-    if unknown:
-        raise ConfigurationError(f"Convex has no option {', '.join(unknown)}")
+    only_known("Convex", options, ConvexOptions.__annotations__)
     client = options.get("client")
     if client is not None and not inspect.iscoroutinefunction(getattr(client, "post", None)):
         raise ConfigurationError(

@@ -23,7 +23,7 @@ function compareTexts(a: string, b: string): number {
 
 /** Halves of pairs stand for code points behind all that are one unit. */
 function place(unit: number): number {
-  return unit >= 0xd800 && unit < 0xe000 ? unit + 0x2000 : unit;
+  return unit >= 0xd800 && unit < 0xe000 ? unit + 0x2800 : unit;
 }
 
 function kindOf(value: unknown): string {

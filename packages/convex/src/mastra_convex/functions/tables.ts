@@ -2,6 +2,8 @@
 
 import { defineTable, type TableDefinition } from "convex/server";
 import { v, type GenericValidator } from "convex/values";
+import { dimensions } from "./dimensions";
+import { INDEXES, VECTORS } from "./nearest";
 import { shapes } from "./shapes";
 import type { Column, Shape } from "./words";
 
@@ -40,6 +42,43 @@ function table(shape: Shape): TableDefinition {
   return made;
 }
 
-export const mastraTables: Record<string, TableDefinition> = Object.fromEntries(
-  Object.values(shapes).map((shape) => [shape.stored, table(shape)]),
-);
+/** The index by which vectors of this length are searched. */
+export function vectorIndexOf(dimension: number): string {
+  return `py_by_${dimension}_numbers`;
+}
+
+function vectorTables(): Record<string, TableDefinition> {
+  const indexes = defineTable({
+    id: v.string(),
+    indexName: v.string(),
+    dimension: v.number(),
+    metric: v.string(),
+    createdAt: v.string(),
+  });
+  const fields = {
+    id: v.string(),
+    indexName: v.string(),
+    embedding: v.array(v.float64()),
+    metadata: v.optional(v.any()),
+    document: v.optional(v.string()),
+  };
+  let vectors: any = defineTable(fields)
+    .index("by_index_id", ["indexName", "id"])
+    .index("by_index", ["indexName"]);
+  for (const numbers of dimensions) {
+    vectors = vectors.vectorIndex(vectorIndexOf(numbers), {
+      vectorField: "embedding",
+      dimensions: numbers,
+      filterFields: ["indexName"],
+    });
+  }
+  return {
+    [INDEXES]: indexes.index("by_record_id", ["id"]).index("by_name", ["indexName"]) as any,
+    [VECTORS]: vectors,
+  };
+}
+
+export const mastraTables: Record<string, TableDefinition> = {
+  ...Object.fromEntries(Object.values(shapes).map((shape) => [shape.stored, table(shape)])),
+  ...vectorTables(),
+};

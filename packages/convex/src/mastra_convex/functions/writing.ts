@@ -17,11 +17,10 @@ function conflict(change: number, message: string): never {
 // What a document may have at most.
 const DOCUMENT = 1024 * 1024;
 
-/** Refuses what Convex would, in words that say which table it is of. */
-function checked(shape: Shape, document: Document): Document {
-  const size = sizeOf(document);
-  if (size <= DOCUMENT) return document;
-  const message = `a row of ${shape.stored} has about ${size} bytes, a document at most ${DOCUMENT}`;
+/** Refuses what Convex would, in words that say what it is. */
+export function checkSize(what: string, size: number): void {
+  if (size <= DOCUMENT) return;
+  const message = `${what} has about ${size} bytes, a document at most ${DOCUMENT}`;
   throw new ConvexError({ code: "limit", message });
 }
 
@@ -51,7 +50,7 @@ export async function put(db: Writer, change: Put, position: number): Promise<nu
       conflict(position, `${change.table} has a row with the key ${key.join(", ")} already`);
     }
     const fields = old ? merged(shape, change, row, old, position) : fieldsOf(shape, row);
-    checked(shape, { ...old, ...fields });
+    checkSize(`a row of ${shape.stored}`, sizeOf({ ...old, ...fields }));
     if (old) await db.patch(old._id as any, fields);
     else await db.insert(shape.stored, await joined(db, shape, fields));
     count += 1;
@@ -124,7 +123,7 @@ export async function update(db: Writer, change: Update, position: number): Prom
       const before = fromField(column, document[name]);
       fields[name] = toField(column, advance ? advanced(value, before) : value);
     }
-    checked(shape, { ...document, ...fields });
+    checkSize(`a row of ${shape.stored}`, sizeOf({ ...document, ...fields }));
     await db.patch(document._id as any, fields);
   }
   return documents.length;
