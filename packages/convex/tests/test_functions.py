@@ -61,6 +61,23 @@ def test_a_schema_that_is_there_is_left_to_its_owner(
     assert main(["init", str(tmp_path / "nowhere")]) == 2
 
 
+def test_lengths_of_vectors_with_an_index_stay_until_others_are_named(tmp_path: Path) -> None:
+    lengths = tmp_path / "convex" / "mastra_python" / "dimensions.ts"
+    assert main(["init", str(tmp_path)]) == 0
+    assert "dimensions: number[] = [];" in lengths.read_text()
+    assert main(["init", str(tmp_path), "--dimensions", "1536", "384", "1536"]) == 0
+    assert "dimensions: number[] = [384, 1536];" in lengths.read_text()
+    assert main(["init", str(tmp_path)]) == 0
+    assert "dimensions: number[] = [384, 1536];" in lengths.read_text()
+
+
+@pytest.mark.parametrize("given", [["1"], ["4097"], ["many"], ["2", "3", "4", "5", "6"]])
+def test_lengths_that_convex_has_no_index_for_are_refused(tmp_path: Path, given: list[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["init", str(tmp_path), "--dimensions", *given])
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
 def test_every_index_ends_with_the_key_and_is_small_enough(table: object) -> None:
     described = shape(table)  # type: ignore[arg-type]
@@ -154,6 +171,25 @@ class TestDeployment:
             query = Query(where=where, columns=columns)
             found = await store.backend.find(WORKFLOW_SNAPSHOT, query)
             assert sorted(found) == [(tag, "b-c"), (f"{tag}-b", "c")]
+
+    async def test_texts_are_in_the_order_of_their_code_points(self, convex: Address) -> None:
+        """By an index, by a condition and where rows are sorted: not of UTF-16, as JavaScript has it."""
+        texts = ["Z", "a", "\u00e4", "\ue000", "\uff5a", "\U0001f600"]
+        async with ConvexStore(id="t", deployment_url=convex.url, **convex.options) as store:
+            at, owner = Thread(id="t", resource_id="r").created_at, uuid4().hex
+            rows = [(f"{owner}{text}", owner, text, "{}", at, at) for text in texts]
+            await store.backend.write(Put(THREADS, rows[::-1]))
+            own = Where("resourceId", "eq", owner)
+            for n, text in enumerate(texts):
+                below = (own, Where("title", "lt", text))
+                by_title = Query(
+                    where=below, order=(("title", "asc"), ("id", "asc")), columns=("title",)
+                )
+                found = await store.backend.find(THREADS, by_title)
+                assert [row[0] for row in found] == texts[:n]
+            below_id = (own, Where("id", "lt", f"{owner}\uff5a"))
+            by_id = Query(where=below_id, order=(("id", "asc"),), columns=("title",))
+            assert [row[0] for row in await store.backend.find(THREADS, by_id)] == texts[:4]
 
     async def test_metadata_that_convex_has_no_value_for_come_back(self, convex: Address) -> None:
         odd = {"$ref": 1, "_x": {"é": [1, None]}, "big": 2**60 + 1, "": "empty"}

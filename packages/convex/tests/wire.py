@@ -26,16 +26,21 @@ BEFORE, AFTER = Cut(after=False), Cut(after=True)
 
 
 class Wire(httpx.AsyncBaseTransport):
-    """Notes the kind of each request; ``faults`` are what happens to the next ones, in turn."""
+    """Notes the kind and the function of each request.
+
+    ``faults`` are what happens to the next ones, in turn.
+    """
 
     def __init__(self) -> None:
         self.inner = httpx.AsyncHTTPTransport()
         self.faults: list[Cut | Answer | None] = []
         self.kinds: list[str] = []
+        self.functions: list[str] = []
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """The answer of the deployment, or what a fault makes of it."""
         self.kinds.append(request.url.path.rpartition("/")[2])
+        self.functions.append(json.loads(request.content)["path"].rpartition("/")[2])
         fault = self.faults.pop(0) if self.faults else None
         if isinstance(fault, Answer):
             body = json.dumps({"code": fault.code, "message": fault.message})

@@ -43,7 +43,8 @@ export class Work {
   async read(id: string): Promise<Document | null> {
     const range = (q: any) => q.eq("indexName", this.index).eq("id", id);
     const found = await along(this.db, VECTORS, "by_index_id", range).first();
-    if (found) this.readable -= weightOf(found);
+    // (Changing or deleting it reads it again.)
+    if (found) this.readable -= 2 * weightOf(found);
     return found;
   }
 
