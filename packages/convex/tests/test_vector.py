@@ -198,7 +198,7 @@ async def test_what_is_too_large_is_told_before_anything_is_sent(
 async def test_a_change_that_makes_a_vector_too_large_is_refused(store: ConvexVector) -> None:
     await store.create_index("i", dimension=3)
     await store.upsert("i", ids=["a"], vectors=[AXIS], documents=["x" * 600_000])
-    with pytest.raises(LimitExceededError, match="the vector a has about .* wrote nothing"):
+    with pytest.raises(LimitExceededError, match=r"the vector a has about .* wrote nothing"):
         await store.update_vector("i", id="a", metadata={"k": "x" * 600_000})
     (found,) = await store.query("i", query_vector=AXIS)
     assert found.metadata == {}
@@ -210,7 +210,11 @@ async def test_many_are_written_some_at_a_time(store: ConvexVector, wire: Wire) 
     await store.upsert("i", ids=[f"v{n}" for n in range(1200)], vectors=around(0, 1200))
     assert wire.functions == ["vectors:write"] * 3
     await store.upsert(
-        "i", ids=["v1"], vectors=[AXIS], delete_filter={"k": {"$exists": False}}, metadata=[{"k": 1}]
+        "i",
+        ids=["v1"],
+        vectors=[AXIS],
+        delete_filter={"k": {"$exists": False}},
+        metadata=[{"k": 1}],
     )
     assert (await store.describe_index("i")).count == 1
 

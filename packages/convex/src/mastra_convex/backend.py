@@ -95,7 +95,9 @@ class ConvexBackend(Backend):
             )
         if not changes:
             return []
-        counts = await self._deployment.call("mutation", "rows:write", {"changes": written(changes)})
+        counts = await self._deployment.call(
+            "mutation", "rows:write", {"changes": written(changes)}
+        )
         return [int(count) for count in counts]
 
     def _pushes(self, table: Table, where: Where) -> bool:
@@ -107,4 +109,3 @@ class ConvexBackend(Backend):
 
     async def _close(self) -> None:
         await self._deployment.close()
-

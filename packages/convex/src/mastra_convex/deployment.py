@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 
 import httpx
 import msgspec
-from convex.values import CoercibleToConvexValue, convex_to_json, json_to_convex
+from convex.values import convex_to_json, json_to_convex
 
 from mastra_convex.options import Place, Settings
 from mastra_core.errors import LimitExceededError
@@ -78,9 +78,7 @@ class Deployment:
             "content-type": "application/json",
         }
 
-    async def call(
-        self, kind: Kind, name: str, arguments: dict[str, CoercibleToConvexValue]
-    ) -> Any:
+    async def call(self, kind: Kind, name: str, arguments: dict[str, Any]) -> Any:
         """What a function returns; sent again only where nothing was done, or it only reads."""
         content = self._encoded(name, arguments)
         repeated = (_Busy,) if kind == "mutation" else (_Busy, _Unclear)
@@ -95,7 +93,7 @@ class Deployment:
                 last = failure
         raise last
 
-    def _encoded(self, name: str, arguments: dict[str, CoercibleToConvexValue]) -> bytes:
+    def _encoded(self, name: str, arguments: dict[str, Any]) -> bytes:
         body = {
             "path": f"{self._settings.functions}/{name}",
             "format": "convex_encoded_json",

@@ -153,9 +153,7 @@ class ConvexVector(MastraVector):
             rows += part
         return [[row.match(position) for row in rows] for position in range(len(wanted))]
 
-    async def _searched(
-        self, index: Index, wanted: Sequence[Nearest]
-    ) -> list[list[Match]] | None:
+    async def _searched(self, index: Index, wanted: Sequence[Nearest]) -> list[list[Match]] | None:
         """What Convex's search finds; nothing, where too little of that matches for one of them."""
         asked = {"asked": looking(index, wanted, wanted[0].where), "functions": self._functions}
         answers = await self._deployment.call("action", "vectors:search", asked)
@@ -163,10 +161,10 @@ class ConvexVector(MastraVector):
         for one, answer in zip(wanted, answers, strict=True):
             rows, rest = list(answer["rows"]), answer["rest"]
             while rest:
-                more = {"asked": looking(index, [one], one.where), "ids": rest}
-                answer = await self._deployment.call("query", "vectors:among", more)
-                rows += answer["rows"]
-                rest = answer["rest"]
+                arguments = {"asked": looking(index, [one], one.where), "ids": rest}
+                more = await self._deployment.call("query", "vectors:among", arguments)
+                rows += more["rows"]
+                rest = more["rest"]
             kept = [row.match(0) for row in found(rows) if holds(one.where, row.metadata)]
             if len(kept) < one.top_k:
                 return None
