@@ -14,3 +14,9 @@ from .conftest import VectorFactory
 def vector_factory(convex: Address) -> VectorFactory:
     """Vector stores that look at one vector before they search."""
     return VectorFactory(convex.url, {**convex.options, "scan": 1})
+
+
+@pytest.fixture(scope="session")
+def conformance_share() -> float:
+    """Little: only the way of searching differs."""
+    return 0.02

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, ClassVar, Final, Unpack
 
 from mastra_convex.deployment import Deployment, FunctionThrew
@@ -92,24 +92,11 @@ class ConvexVector(MastraVector):
         await self._deployment.call("mutation", "vectors:create", _named(index))
 
     async def _list_indexes(self) -> list[str]:
-        names: list[str] = []
-        behind: str | None = None
-        while True:
-            answer = await self._deployment.call("query", "vectors:list", {"from": behind})
-            names += [name for name in answer["names"] if self._can_be(name)]
-            behind = answer["next"]
-            if behind is None:
-                return names
+        names = [name async for answer in self._parts("list", {}) for name in answer["names"]]
+        return [name for name in names if self._can_be(name)]
 
     async def _count(self, index: Index) -> int:
-        count, behind = 0, None
-        while True:
-            asked = {**_named(index), "from": behind}
-            answer = await self._deployment.call("query", "vectors:count", asked)
-            count += int(answer["count"])
-            behind = answer["next"]
-            if behind is None:
-                return count
+        return sum([int(part["count"]) async for part in self._parts("count", _named(index))])
 
     async def _delete_index(self, index: Index) -> None:
         self._large.discard(index.name)
@@ -176,17 +163,22 @@ class ConvexVector(MastraVector):
     ) -> AsyncIterator[tuple[list[Found], bool]]:
         """What matches in each part of an index, and whether there is more that can be searched."""
         asked = looking(index, wanted, where)
-        behind: str | None = None
-        most = first
-        while True:
-            arguments = {"asked": asked, "from": behind, "most": float(most)}
-            most = PAGE
-            answer = await self._deployment.call("query", "vectors:scan", arguments)
-            behind = answer["next"]
+        async for answer in self._parts("scan", {"asked": asked, "first": float(first)}):
             rows = list(found(answer["rows"]))
             if asked["metadata"]:
                 rows = [row for row in rows if holds(where, row.metadata)]
-            yield rows, behind is not None and bool(answer["searchable"])
+            yield rows, answer["next"] is not None and bool(answer["searchable"])
+
+    async def _parts(
+        self, function: str, arguments: Mapping[str, Any]
+    ) -> AsyncIterator[Mapping[str, Any]]:
+        """The answers of a function that goes through ids, each from behind the one before."""
+        behind: str | None = None
+        while True:
+            given = {**arguments, "from": behind}
+            answer = await self._deployment.call("query", f"vectors:{function}", given)
+            yield answer
+            behind = answer["next"]
             if behind is None:
                 return
 

@@ -43,12 +43,16 @@ function respelt(kind: Kind, value: Value): Value {
 
 function inside(text: Value, path: string[]): unknown {
   if (typeof text !== "string") return undefined;
-  let value: unknown;
   try {
-    value = JSON.parse(text);
+    return at(JSON.parse(text), path);
   } catch {
     return undefined;
   }
+}
+
+/** What stands at a path in objects; undefined is nothing. */
+export function at(whole: unknown, path: string[]): unknown {
+  let value = whole;
   for (const key of path) {
     const isObject = typeof value === "object" && value !== null && !Array.isArray(value);
     if (!isObject || !Object.hasOwn(value as object, key)) return undefined;
@@ -71,11 +75,15 @@ function holds(shape: Shape, document: Document, where: Condition): boolean {
       return (wanted as Value[]).some((one) => value !== undefined && same(value, one));
   }
   if (value === null || value === undefined || wanted === null) return false;
-  if (kindOf(value) !== kindOf(wanted)) return false;
-  const order = compare(value as Value, wanted as Value);
-  if (where.op === "lt") return order < 0;
-  if (where.op === "lte") return order <= 0;
-  return where.op === "gt" ? order > 0 : order >= 0;
+  return kindOf(value) === kindOf(wanted) && inOrder(where.op, value as Value, wanted as Value);
+}
+
+/** Whether two values of one kind stand as `lt`, `lte`, `gt` or `gte` says. */
+export function inOrder(op: string, value: Value, wanted: Value): boolean {
+  const order = compare(value, wanted);
+  if (op === "lt") return order < 0;
+  if (op === "lte") return order <= 0;
+  return op === "gt" ? order > 0 : order >= 0;
 }
 
 /** Whether a document meets all conditions. */

@@ -24,7 +24,6 @@ function bare(column: Column): GenericValidator {
       return v.int64();
     case "object":
     case "any":
-      return v.any();
     case "json":
       return v.any();
     default:

@@ -99,13 +99,14 @@ export const count = internalQueryGeneric({
   },
 });
 
-/** Looks at every vector, a part of them in each call. */
+/** Looks at every vector, a part of them in each call: in the first of them no more than `first`. */
 export const scan = internalQueryGeneric({
-  args: { asked: looking, from: next, most: v.number() },
+  args: { asked: looking, from: next, first: v.number() },
   returns: v.object({ rows: v.array(row), next, searchable: v.boolean() }),
-  handler: async ({ db }, { asked, from, most }) => {
+  handler: async ({ db }, { asked, from, first }) => {
     await checkIndex(db, asked.index, asked.dimension);
     const search = new Search(asked);
+    const most = from === null ? first : DOCUMENTS;
     const more = await walk(db, asked.index, from, most, (document) => search.take(document));
     return { rows: search.rows(), next: more, searchable: dimensions.includes(asked.dimension) };
   },
