@@ -17,6 +17,7 @@ from mastra_core.storage.http import Clients, unsent
 from mastra_core.storage.loops import pauses
 
 Kind = Literal["query", "mutation", "action"]
+# As many as httpx itself allows.
 CONNECTIONS: Final = 100
 # What a function takes as arguments, with room for what the encoding adds.
 ARGUMENT_BYTES: Final = 15 * 1024 * 1024
