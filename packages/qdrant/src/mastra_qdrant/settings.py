@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any, Final, TypedDict
 from urllib.parse import unquote, urlsplit
@@ -91,12 +92,16 @@ class Connection:
             ) from error
 
     def _open(self) -> tuple[AsyncQdrantClient, object]:
-        client = AsyncQdrantClient(
-            url=self._address,
-            api_key=self._key,
-            timeout=max(1, round(self._timeout)),
-            check_compatibility=False,
-        )
+        with warnings.catch_warnings():
+            if urlsplit(self._address or "").hostname in LOOPBACK:
+                # It warns of keys that go through a network unencrypted; these do not go through one.
+                warnings.filterwarnings("ignore", "Api key is used with an insecure connection")
+            client = AsyncQdrantClient(
+                url=self._address,
+                api_key=self._key,
+                timeout=max(1, round(self._timeout)),
+                check_compatibility=False,
+            )
         return client, at_end_of_loop(client.close)
 
 
