@@ -22,4 +22,4 @@ def vector_factory(client):
 @pytest.fixture(scope="session")
 def conformance_share() -> float:
     """The local mode looks at every point, in Python."""
-    return 0.25
+    return 0.2

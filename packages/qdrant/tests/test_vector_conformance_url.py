@@ -11,7 +11,7 @@ from mastra_qdrant import QdrantVector
 @pytest.fixture(scope="session")
 def conformance_share() -> float:
     """The requests are what is another's here."""
-    return 0.1
+    return 0.05
 
 
 @pytest.fixture(scope="session")
