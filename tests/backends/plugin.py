@@ -56,6 +56,8 @@ redis = _running("redis")
 upstash_vector = _running("upstash-vector")
 # Upstash Vector with distances; searches see later what was stored.
 upstash_vector_euclidean = _running("upstash-vector-euclidean")
+# The REST API of Qdrant over the local mode of its client, or the server that is named.
+qdrant = _running("qdrant")
 # Cloudflare D1 in workerd, behind its REST API; ``extra`` has a token that may only read.
 d1 = _running("d1")
 # The Worker that mastra-cloudflare ships, in workerd.
