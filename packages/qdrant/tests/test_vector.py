@@ -137,14 +137,16 @@ def test_what_cannot_be_said_is_left_out(given):
 
 # A client that does not get the lock of a folder leaves the lock's file open.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-@pytest.mark.asyncio
-async def test_a_folder_keeps_vectors_from_run_to_run(tmp_path):
-    async with QdrantVector(id="v", path=tmp_path / "qdrant") as vectors:
-        await vectors.create_index("notes", dimension=2)
-        await vectors.upsert("notes", ids=["a"], vectors=[[1, 0]], documents=["text"])
-        with pytest.raises(ConfigurationError, match="in use by another client"):
-            await QdrantVector(id="w", path=tmp_path / "qdrant").list_indexes()
-        gc.collect()
+def test_a_folder_keeps_vectors_from_run_to_run(tmp_path):
+    async def store() -> None:
+        async with QdrantVector(id="v", path=tmp_path / "qdrant") as vectors:
+            await vectors.create_index("notes", dimension=2)
+            await vectors.upsert("notes", ids=["a"], vectors=[[1, 0]], documents=["text"])
+            with pytest.raises(ConfigurationError, match="in use by another client"):
+                await QdrantVector(id="w", path=tmp_path / "qdrant").list_indexes()
+            gc.collect()
+
+    asyncio.run(store())
     program = (
         "import asyncio, sys\n"
         "from mastra_core import open_vector\n"
@@ -226,5 +228,3 @@ def test_what_cannot_work_is_said_at_once(options, told):
 def test_a_url_says_where(url, place):
     opened = open_vector(url) if url.startswith("qdrant") else QdrantVector(id="v", url=url)
     assert opened.place == place
-
-

@@ -52,7 +52,10 @@ def point(item: Item, index: Index) -> models.PointStruct:
         id=point_id(item.id),
         vector=item.vector.tolist(),
         payload=payload(
-            item.id, item.metadata_json, item.document, numbers(item.vector) if unit(index) else None
+            item.id,
+            item.metadata_json,
+            item.document,
+            numbers(item.vector) if unit(index) else None,
         ),
     )
 
@@ -90,7 +93,9 @@ class Read:
     def __init__(self, key: PointId, found: Mapping[str, Any] | None, vector: Any = None) -> None:
         rest = dict(found or {})
         ours: Any = rest.pop(OURS, None)
-        self._beside = cast("Mapping[str, Any]", ours) if isinstance(ours, Mapping) else {}
+        self._beside: Mapping[str, Any] = (
+            cast("Mapping[str, Any]", ours) if isinstance(ours, Mapping) else {}
+        )
         self._rest = rest
         self._vector = cast("list[float] | None", vector if isinstance(vector, list) else None)
         self.key = key
@@ -117,7 +122,9 @@ class Read:
     @property
     def metadata(self) -> JsonObject:
         """The metadata."""
-        value: JsonObject = from_json(self.metadata_json) if "metadata" in self._beside else self._rest
+        value: JsonObject = (
+            from_json(self.metadata_json) if "metadata" in self._beside else self._rest
+        )
         return value
 
     @property
@@ -161,6 +168,6 @@ def _near(value: Any, levels: int = LEVELS) -> Any:
             return _text(members)
         return {key: _near(member, levels - 1) for key, member in members.items()}
     if isinstance(value, list):
-        members = cast("Sequence[Any]", value)
-        return [_near(member, levels - 1) for member in members] if levels else _text(members)
+        items = cast("Sequence[Any]", value)
+        return [_near(item, levels - 1) for item in items] if levels else _text(items)
     return value

@@ -137,7 +137,9 @@ def _address(url: object) -> tuple[str, str | None]:
     if parts.scheme == "qdrant" and not parts.netloc and parts.path not in ("", "/"):
         return "", unquote(parts.path)
     if parts.scheme not in ("qdrant", "http", "https") or not parts.hostname:
-        raise ConfigurationError(f"Qdrant has no {parts.scheme!r} URLs like this; use https://host:6333")
+        raise ConfigurationError(
+            f"Qdrant has no {parts.scheme!r} URLs like this; use https://host:6333"
+        )
     scheme = parts.scheme
     if scheme == "qdrant":
         scheme = "http" if parts.hostname in LOOPBACK else "https"

@@ -37,7 +37,9 @@ DISTANCES: Final[dict[Metric, models.Distance]] = {
     "euclidean": models.Distance.EUCLID,
     "dotproduct": models.Distance.DOT,
 }
-METRIC_OF: Final = {distance: metric for metric, distance in DISTANCES.items()}
+METRIC_OF: Final[dict[models.Distance, Metric]] = {
+    distance: metric for metric, distance in DISTANCES.items()
+}
 STATUS: Final[dict[int, type[StorageError]]] = {
     400: InvalidArgumentError,
     401: AuthenticationError,
@@ -81,7 +83,9 @@ class QdrantVector(MastraVector):
         vectors = found.config.params.vectors
         if isinstance(vectors, dict) and set(vectors) == {""}:
             vectors = vectors[""]
-        metric = METRIC_OF.get(vectors.distance) if isinstance(vectors, models.VectorParams) else None
+        metric = (
+            METRIC_OF.get(vectors.distance) if isinstance(vectors, models.VectorParams) else None
+        )
         if not isinstance(vectors, models.VectorParams) or metric is None:
             raise SchemaError(
                 f"the collection {name!r} has named vectors, or a distance other than Cosine, Euclid and "
