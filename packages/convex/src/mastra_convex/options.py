@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from typing import Any, Final, TypedDict
 from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
@@ -10,7 +9,8 @@ from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 import msgspec
 
 from mastra_core.errors import ConfigurationError
-from mastra_core.storage.settings import only_known
+from mastra_core.storage.http import check_client
+from mastra_core.storage.settings import check_secret, only_known
 
 FOLDER: Final = "mastra_python"
 SCAN: Final = 4000
@@ -70,12 +70,7 @@ def vector_settings(options: Mapping[str, Any]) -> tuple[Settings, int]:
 def settings(options: Mapping[str, Any]) -> Settings:
     """The options, checked."""
     only_known("Convex", options, ConvexOptions.__annotations__)
-    client = options.get("client")
-    if client is not None and not inspect.iscoroutinefunction(getattr(client, "post", None)):
-        raise ConfigurationError(
-            "client must be an httpx.AsyncClient, not "
-            f"{type(client).__module__}.{type(client).__name__}"
-        )
+    check_client(options.get("client"))
     given = {name: value for name, value in options.items() if name != "client"}
     try:
         found = msgspec.convert(given, Settings)
@@ -105,7 +100,6 @@ def place(url: str, key: str | None) -> Place:
         raise ConfigurationError(
             "admin_auth_token is required: the functions are for the holder of the deploy key only"
         )
-    if not token.isascii() or not token.isprintable() or " " in token:
-        raise ConfigurationError("the key has characters that no key has; is it all of it?")
+    check_secret(token, "key")
     host = parts.netloc.rpartition("@")[2]
     return Place(urlunsplit((scheme, host, parts.path.rstrip("/"), "", "")), token)

@@ -16,7 +16,7 @@ from mastra_core.errors import ConfigurationError, ConflictError, LimitExceededE
 from mastra_core.storage.backend import Backend, Limits
 from mastra_core.storage.loops import PerLoop
 from mastra_core.storage.schema import Change, Query, Row, Table, Where
-from mastra_core.storage.settings import only_known
+from mastra_core.storage.settings import check_secret, only_known
 from mastra_core.storage.tables import MESSAGES, RESOURCES, SCORERS, THREADS, WORKFLOW_SNAPSHOT
 from mastra_upstash.commands import (
     ERRORS,
@@ -98,8 +98,7 @@ def open_backend(url: str | None = None, **options: Unpack[UpstashOptions]) -> U
         raise ConfigurationError(
             "token is required: the REST API of Upstash asks everybody for one"
         )
-    if not known.isascii() or not known.isprintable() or " " in known:
-        raise ConfigurationError("the token has characters that no token has; is it all of it?")
+    check_secret(known, "token")
     return UpstashBackend(
         lambda: Rest(rest_client(address, known), own=True), settings, place_of(url)
     )

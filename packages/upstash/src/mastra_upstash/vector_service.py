@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 from collections.abc import Sequence
 from typing import Any, Final, TypeVar
 from urllib.parse import quote
@@ -13,7 +12,6 @@ import msgspec
 
 from mastra_core.errors import (
     AuthenticationError,
-    ConfigurationError,
     InvalidArgumentError,
     LimitExceededError,
     StorageError,
@@ -141,13 +139,3 @@ def _result(kind: type[T], response: httpx.Response) -> T:
             raise ServiceError(f"JSON that is no answer: {error}") from error
         said = ""
     raise ServiceError(f"HTTP {status}: {said[:300]}")
-
-
-def check_client(client: Any) -> Any:
-    """A caller's client, if it can be used here."""
-    if client is not None and not inspect.iscoroutinefunction(getattr(client, "post", None)):
-        raise ConfigurationError(
-            f"client must be an httpx.AsyncClient, not {type(client).__module__}."
-            f"{type(client).__name__}"
-        )
-    return client

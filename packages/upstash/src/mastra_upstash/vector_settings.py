@@ -9,9 +9,10 @@ from urllib.parse import parse_qsl, urlsplit
 import msgspec
 
 from mastra_core.errors import ConfigurationError
-from mastra_core.storage.settings import only_known
+from mastra_core.storage.http import check_client
+from mastra_core.storage.settings import check_secret, only_known
 from mastra_upstash.commands import place_of, rest_address
-from mastra_upstash.vector_service import VectorService, check_client
+from mastra_upstash.vector_service import VectorService
 
 FUNCTIONS: Final = {"COSINE": "cosine", "EUCLIDEAN": "euclidean"}
 
@@ -65,9 +66,9 @@ def connected(url: str, options: UpstashVectorOptions) -> tuple[Settings, Vector
     token = options.get("token") or inside
     if not isinstance(token, str) or not token:
         raise ConfigurationError("token is required: Upstash Vector asks everybody for one")
-    if not token.isascii() or not token.isprintable() or " " in token:
-        raise ConfigurationError("the token has characters that no token has; is it all of it?")
-    client = check_client(options.get("client"))
+    check_secret(token, "token")
+    client = options.get("client")
+    check_client(client)
     service = VectorService(address, token, client=client, timeout=settings.timeout)
     return settings, service, place_of(url)
 

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import inspect
 import random
 import ssl
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from functools import cache
-from typing import Final
+from typing import Any, Final
 
 import httpx
 
+from mastra_core.errors import ConfigurationError
 from mastra_core.storage.loops import PerLoop, at_end_of_loop
 
 TOO_MANY: Final = 429
@@ -46,6 +48,15 @@ def unsent(error: Exception) -> bool:
 def never(answer: httpx.Response) -> bool:  # noqa: ARG001 (as others are asked)
     """Of no answer it is known that nothing was done."""
     return False
+
+
+def check_client(client: Any) -> None:
+    """Refuse a caller's client that cannot be used here; ``None`` is none."""
+    if client is not None and not inspect.iscoroutinefunction(getattr(client, "post", None)):
+        raise ConfigurationError(
+            "client must be an httpx.AsyncClient, not "
+            f"{type(client).__module__}.{type(client).__name__}"
+        )
 
 
 class _Client:
