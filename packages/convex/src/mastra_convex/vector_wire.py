@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from mastra_convex.wire import EVERYTHING, exact
 from mastra_core.errors import LimitExceededError
 from mastra_core.records import JsonObject
 from mastra_core.storage.codec import from_json
@@ -21,10 +22,6 @@ BATCH_BYTES: Final = 4_000_000
 # A document has at most a mebibyte; this leaves room for its other fields.
 VECTOR_BYTES: Final = 1_000_000
 NUMBER_BYTES: Final = 9
-# More rows than any search finds.
-EVERYTHING: Final = 10**9
-# Integers beyond are not exact in the functions.
-EXACT: Final = 2**53
 
 
 def packed(vector: array[float]) -> bytes:
@@ -47,14 +44,9 @@ def unpacked(given: bytes) -> list[float]:
 
 def filter_text(node: Node | None) -> str | None:
     """A filter for the functions; nothing if there is none, or if numbers in it are not exact there."""
-    if node is None or not all(map(_exact, comparisons(node))):
+    if node is None or not all(exact(compare.value) for compare in comparisons(node)):
         return None
     return msgspec.json.encode(_plain(node)).decode()
-
-
-def _exact(compare: Compare) -> bool:
-    values = compare.value if isinstance(compare.value, tuple) else (compare.value,)
-    return all(-EXACT < one < EXACT for one in values if isinstance(one, (int, float)))
 
 
 def _plain(node: Node) -> dict[str, Any]:

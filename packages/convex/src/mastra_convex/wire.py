@@ -32,15 +32,19 @@ PUSHED: Final = frozenset({"eq", "ne", "lt", "lte", "gt", "gte", "in"})
 EVERYTHING: Final = 10**9
 
 
+def exact(value: object) -> bool:
+    """Whether the functions compare a value, or each of a tuple, as it is: numbers of moderate size."""
+    values = cast("tuple[object, ...]", value) if isinstance(value, tuple) else (value,)
+    return all(-EXACT < one < EXACT for one in values if isinstance(one, (int, float)))
+
+
 def pushes(where: Where) -> bool:
     """Whether the functions apply a condition: all but those that look into lists and texts."""
     if where.op not in PUSHED:
         return False
     if not where.path:
         return True
-    values = where.value if isinstance(where.value, tuple) else (where.value,)
-    numbers = [v for v in values if isinstance(v, (int, float)) and not isinstance(v, bool)]
-    return all(-EXACT < number < EXACT for number in numbers)
+    return exact(where.value)
 
 
 def _encode(kind: ColumnType, value: Value) -> Any:

@@ -55,9 +55,8 @@ export function toField(column: Column, value: Value): unknown {
 
 function toObject(kind: "object" | "any", text: string): unknown {
   const value: unknown = JSON.parse(text);
-  const bare = kind === "any" && typeof value === "string";
-  if (value !== null && (bare || typeof value === "object") && native(value)) return value;
-  if (kind === "any" && value !== null && native(value)) return value;
+  const fits = kind === "any" || typeof value === "object";
+  if (value !== null && fits && native(value)) return value;
   return kind === "object" ? text : { [TEXT]: text };
 }
 

@@ -1,13 +1,11 @@
 /** Vectors looked at one after the other: which match, and how near they are. */
 
-import type { AnyDataModel, GenericDatabaseReader } from "convex/server";
 import { ConvexError, v, type Infer } from "convex/values";
 import { compare } from "./conditions";
 import { fromField } from "./documents";
+import type { Reader } from "./reading";
 import { holds, type Node } from "./vectorFilters";
 import type { Column, Document } from "./words";
-
-export type Reader = GenericDatabaseReader<AnyDataModel>;
 
 // The tables of the TypeScript framework: vectors of all indexes stand in one.
 export const INDEXES = "mastra_vector_indexes";

@@ -23,9 +23,9 @@ import {
   VECTORS,
   weightOf,
   weightOfRow,
-  type Reader,
   type Row,
 } from "./nearest";
+import type { Reader } from "./reading";
 import { vectorIndexOf } from "./tables";
 import { fieldsOf, Work } from "./vectorWriting";
 import type { Document } from "./words";
