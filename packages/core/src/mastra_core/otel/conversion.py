@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from msgspec import UNSET
 from opentelemetry.trace import SpanContext, StatusCode
 
-from mastra_core.clock import now
+from mastra_core.clock import iso, now
 from mastra_core.records import Json, Span
-from mastra_core.storage.codec import from_json
+from mastra_core.storage.codec import ID_LENGTH, from_json
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import Event, ReadableSpan
@@ -121,7 +121,6 @@ ENTITIES: Final[Mapping[str, tuple[str, tuple[str, ...], tuple[str, ...]]]] = {
         ("gen_ai.workflow.name", "traceloop.workflow.name", "traceloop.entity.name"),
     ),
 }
-ID_LENGTH = 255
 
 
 class _Attributes:
@@ -177,11 +176,14 @@ class _Attributes:
 
     def rest(self) -> dict[str, Json]:
         """The span's own attributes that were not taken."""
-        return {k: json_value(v) for k, v in self._own.items() if k not in self._taken}
+        return self._left(self._own)
 
     def shared(self) -> dict[str, Json]:
         """The resource's attributes that were not taken."""
-        return {k: json_value(v) for k, v in self._shared.items() if k not in self._taken}
+        return self._left(self._shared)
+
+    def _left(self, source: Mapping[str, AttributeValue]) -> dict[str, Json]:
+        return {k: json_value(v) for k, v in source.items() if k not in self._taken}
 
 
 def span_of(read: ReadableSpan) -> Span:
@@ -268,9 +270,8 @@ def _metadata(read: ReadableSpan, given: _Attributes) -> dict[str, Json]:
 
 
 def _event(event: Event) -> dict[str, Json]:
-    at = _time(event.timestamp) or now()
-    written = at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return {"name": event.name, "at": written, "attributes": json_value(event.attributes or {})}
+    at = iso(_time(event.timestamp) or now())
+    return {"name": event.name, "at": at, "attributes": json_value(event.attributes or {})}
 
 
 def _scope(read: ReadableSpan) -> dict[str, Json] | None:

@@ -129,14 +129,14 @@ class MastraSpanExporter(SpanExporter):
 
     def _reset(self) -> None:
         self._buffer = Buffer(*self._sizes)
-        self._starting = threading.Lock()
+        self._lock = threading.Lock()
         self._thread = self._loop = self._woken = self._until = None
         self._flushing = False
         self._untold, self._cause, self._told = 0, "", float("-inf")
 
     def _start(self) -> None:
         if self._thread is None:
-            with self._starting:
+            with self._lock:
                 if self._thread is None:
                     # A daemon: a program that never shuts its tracing down ends all the same.
                     thread = threading.Thread(target=self._run, name="mastra-spans", daemon=True)
@@ -227,14 +227,14 @@ class MastraSpanExporter(SpanExporter):
                 return
 
     def _warn(self, lost: int, cause: str) -> None:
-        with self._starting:
+        with self._lock:
             self._untold += lost
             self._cause = cause
         self._tell(WARN_EVERY)
 
     def _tell(self, after: float = 0.0) -> None:
         """Tell how many spans were lost since it was last told, if that was so many seconds ago."""
-        with self._starting:
+        with self._lock:
             lost, cause = self._untold, self._cause
             if not lost or time.monotonic() - self._told < after:
                 return
