@@ -17,9 +17,7 @@ from qdrant_client import models
 from mastra_core.vector.filters import All, Compare, Node, Scalar
 from mastra_qdrant.points import LEVELS, OURS
 
-Condition: TypeAlias = (
-    models.FieldCondition | models.IsEmptyCondition | models.Filter | models.HasIdCondition
-)
+Condition: TypeAlias = models.FieldCondition | models.IsEmptyCondition | models.Filter
 
 # Integers that doubles hold, which is how Qdrant compares numbers in ranges.
 EXACT: Final = 2**53

@@ -71,7 +71,7 @@ def payload(name: str, metadata_json: str, document: str | None, kept: str | Non
         beside["document"] = document
     if kept is not None:
         beside["vector"] = kept
-    if near != metadata or OURS in metadata or _text(near) != _text(metadata):
+    if OURS in metadata or _text(near) != metadata_json:
         beside["metadata"] = metadata_json
     near.pop(OURS, None)
     return {**near, OURS: beside} if beside else near

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from array import array
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, ClassVar, Final, Unpack, cast
@@ -15,7 +14,6 @@ from mastra_core.errors import (
     AuthenticationError,
     InvalidArgumentError,
     LimitExceededError,
-    MastraError,
     SchemaError,
     StorageError,
     UnavailableError,
@@ -131,16 +129,13 @@ class QdrantVector(MastraVector):
         self, index: Index, items: Sequence[Item], stale: Node | list[str] | None
     ) -> None:
         points = [point(item, index) for item in items]
-        operations: list[Any] = []
-        if stale is not None:
-            operations += await self._deleting(index, stale)
-        for start in range(0, len(points), BATCH):
-            part = models.PointsList(points=points[start : start + BATCH])
-            operations.append(models.UpsertOperation(upsert=part))
-            await self._change(index, operations)
-            operations = []
-        if operations:
-            await self._change(index, operations)
+        parts = [points[start : start + BATCH] for start in range(0, len(points), BATCH)]
+        storing = [models.UpsertOperation(upsert=models.PointsList(points=one)) for one in parts]
+        deleting = [] if stale is None else await self._deleting(index, stale)
+        # What is stale goes in one request with the first of what is stored.
+        for operations in ([*deleting, *storing[:1]], *([one] for one in storing[1:])):
+            if operations:
+                await self._change(index, operations)
 
     async def _query(self, index: Index, wanted: Sequence[Nearest]) -> list[list[Match]]:
         where = wanted[0].where
@@ -313,8 +308,6 @@ class QdrantVector(MastraVector):
         await self._connection.close()
 
     def _translate(self, error: Exception, doing: str) -> Exception:
-        if isinstance(error, MastraError):
-            return error
         text = f"{self!r} could not {doing}"
         if isinstance(error, UnexpectedResponse):
             code = error.status_code or 0
@@ -323,8 +316,6 @@ class QdrantVector(MastraVector):
         if isinstance(error, (ResponseHandlingException, httpx.HTTPError, OSError)):
             source = error.source if isinstance(error, ResponseHandlingException) else error
             return UnavailableError(f"{text}: {type(source).__name__}: {source}")
-        if isinstance(error, asyncio.TimeoutError):
-            return UnavailableError(f"{text}: it took too long")
         return super()._translate(error, doing)
 
 
