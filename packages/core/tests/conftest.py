@@ -27,3 +27,22 @@ def vector_factory():
         return made
 
     return make
+
+
+@pytest.fixture
+def store():
+    """A store of traces that can be told to fail."""
+    # (OpenTelemetry comes with it, which other tests need not wait for.)
+    from .spans import Store
+
+    return Store()
+
+
+@pytest.fixture
+def exporter(store):
+    """An exporter that hands over what it has every few milliseconds."""
+    from mastra_core.otel import MastraSpanExporter
+
+    made = MastraSpanExporter(store, schedule_delay=0.05)
+    yield made
+    made.shutdown()

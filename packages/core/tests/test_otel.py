@@ -10,21 +10,7 @@ from pydantic_ai import Agent
 from pydantic_ai.models.instrumented import InstrumentationSettings
 from pydantic_ai.models.test import TestModel as ModelForTests
 
-from mastra_core.otel import MastraSpanExporter
-
-from .spans import Store, stored, traced
-
-
-@pytest.fixture
-def store():
-    return Store()
-
-
-@pytest.fixture
-def exporter(store):
-    made = MastraSpanExporter(store, schedule_delay=0.05)
-    yield made
-    made.shutdown()
+from .spans import stored, traced
 
 
 @pytest.mark.parametrize("batch", [False, True])

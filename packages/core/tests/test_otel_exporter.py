@@ -21,19 +21,7 @@ from mastra_core.otel.buffer import SPAN_BYTES
 from mastra_core.storage.store import BackendStore
 from mastra_libsql import LibSQLStore
 
-from .spans import Backend, Store, stored, traced
-
-
-@pytest.fixture
-def store():
-    return Store()
-
-
-@pytest.fixture
-def exporter(store):
-    made = MastraSpanExporter(store, schedule_delay=0.05)
-    yield made
-    made.shutdown()
+from .spans import Backend, stored, traced
 
 
 def test_a_store_that_is_down_costs_the_program_nothing_and_gets_all_when_it_is_back(store):
