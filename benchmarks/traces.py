@@ -13,7 +13,6 @@ import argparse
 import asyncio
 import random
 import statistics
-import sys
 import tempfile
 from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from report import figure
+from run import server
 
 from mastra_core import open_storage
 from mastra_core.records import Span
@@ -41,8 +41,7 @@ BATCH = 1_000
 PAGE = 20
 TIMES = 30
 TEXT = "Where is my order? It was to come on Monday, and the card was charged twice. " * 4
-# The stores, and the server of tests/backends that each needs.
-STORES = {"libsql": None, "postgres": "postgres"}
+STORES = ("libsql", "postgres")
 READS = ("newest 20 traces", "one trace", "20 failed of a service")
 
 
@@ -190,23 +189,16 @@ def analyzed(url: str) -> None:
 
 async def run(names: list[str], most: int, folder: Path) -> str:
     """Open the stores, measure, and return the table."""
-    sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-    import backends
-
     with ExitStack() as servers:
         async with AsyncExitStack() as opened:
             stores: dict[str, MastraStorage] = {}
             looks: list[Callable[[], None]] = []
             for name in names:
-                server = STORES[name]
-                url, options = f"file:{folder / name}.db", {}
-                if server is not None:
-                    (folder / name).mkdir()
-                    address = servers.enter_context(backends.start(server, folder / name))
-                    url, options = address.url, dict(address.options)
+                url = f"file:{folder / name}.db"
                 if name == "postgres":
+                    url = servers.enter_context(server(name, folder / name))
                     looks.append(partial(analyzed, url))
-                stores[name] = await opened.enter_async_context(open_storage(url, **options))
+                stores[name] = await opened.enter_async_context(open_storage(url))
             return table(await measure(stores, most, looks))
 
 
