@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from backends import cloudflare, dynoxide, postgres, redis_server, sqld, upstash_vector
+from backends import cloudflare, dynoxide, postgres, redis_server, sql_server, sqld, upstash_vector
 from backends.address import Address, UnavailableError
 
 __all__ = ["SERVERS", "Address", "Server", "UnavailableError", "start"]
@@ -50,6 +50,7 @@ SERVERS: Mapping[str, Server] = {
     "upstash-vector": Server(upstash_vector.cosine, "MASTRA_UPSTASH_VECTOR", ("token", "metric")),
     "upstash-vector-euclidean": Server(upstash_vector.euclidean),
     "durable-objects": Server(cloudflare.durable_objects, "MASTRA_CLOUDFLARE_DO", ("token",)),
+    "mssql": Server(sql_server.front, "MASTRA_MSSQL"),
     "d1": Server(cloudflare.d1, "MASTRA_D1", ("api_token",)),
 }
 

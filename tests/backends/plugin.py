@@ -54,3 +54,5 @@ upstash_vector_euclidean = _running("upstash-vector-euclidean")
 d1 = _running("d1")
 # The Worker that mastra-cloudflare ships, in workerd.
 durable_objects = _running("durable-objects")
+# SQL Server's protocol and SQL, translated for PostgreSQL; its ``extra`` has what is beneath.
+mssql = _running("mssql")
