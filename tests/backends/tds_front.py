@@ -205,6 +205,11 @@ class Session:
             text, params = values[2], values[3:]
             handle = b"\xac\x00\x00" + wire.text8("@handle") + b"\x01" + bytes(6) + b"\x26\x04\x04"
             handle += struct.pack("<i", len(self.prepared))
+        elif name in {11, "sp_prepare"}:
+            self.prepared.append(values[2])
+            handle = b"\xac\x00\x00" + wire.text8("@handle") + b"\x01" + bytes(6) + b"\x26\x04\x04"
+            handle += struct.pack("<i", len(self.prepared))
+            return b"\x79" + bytes(4) + handle + wire.done(wire.DONE_PROC, 0, 0)
         elif name in {12, "sp_execute"}:
             text, params = self.prepared[values[0] - 1], values[1:]
         elif name in {15, "sp_unprepare"}:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from uuid import uuid4
 
+import psycopg
 import pytest
+import pytest_asyncio
 
-from mastra_mssql import MSSQLStore
+from mastra_mssql import MSSQLStore, backend
 
 
 class Factory:
@@ -36,3 +39,82 @@ def storage_factory(mssql):
 def factory(mssql):
     """Stores on a schema of this test."""
     return Factory(mssql.url, f"s{uuid4().hex[:8]}")
+
+
+@pytest.fixture(scope="session")
+def conformance_share() -> float:
+    """Each call goes through a driver, a translation and a database, on two processors."""
+    return 0.05
+
+
+@pytest.fixture(scope="session")
+def beneath(mssql):
+    """The PostgreSQL beneath the front, to look from outside at what stores do."""
+    url = mssql.extra.get("beneath")
+    if url is None:
+        pytest.skip("looks at the PostgreSQL beneath the front, and this is a server of yours")
+    return url
+
+
+@pytest_asyncio.fixture
+async def session(beneath):
+    """A connection to what is beneath the front."""
+    async with await psycopg.AsyncConnection.connect(beneath, autocommit=True) as connection:
+        yield connection
+
+
+@pytest_asyncio.fixture
+async def other(beneath):
+    """Another one."""
+    async with await psycopg.AsyncConnection.connect(beneath, autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture
+def line(mssql):
+    """A line to the server, to be entered by the test."""
+    from backends.cut_line import Line
+
+    return Line(mssql.url)
+
+
+@pytest.fixture(scope="session")
+def tsql_parser(tmp_path_factory):
+    """Microsoft's parser of T-SQL."""
+    from backends import UnavailableError
+    from backends.tsql_parser import parser
+
+    running = parser(tmp_path_factory.mktemp("parser"))
+    try:
+        found = running.__enter__()
+    except UnavailableError as reason:
+        if os.environ.get("MASTRA_REQUIRE_BACKENDS") == "1":
+            pytest.fail(f"Microsoft's parser is required here, but {reason}")
+        pytest.skip(f"Microsoft's parser cannot run: {reason}")
+    try:
+        yield found
+    finally:
+        running.__exit__(None, None, None)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def sent():
+    """The statements that were sent to the server, each shape once."""
+    shapes = set()
+    read, write = backend.MSSQLBackend._reading, backend.transaction
+
+    def note(statements):
+        shapes.update([statement.sql for statement in statements])
+
+    async def reading(self, statements):
+        note(statements)
+        return await read(self, statements)
+
+    def transaction(statements, **how):
+        note(statements)
+        return write(statements, **how)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(backend.MSSQLBackend, "_reading", reading)
+        patch.setattr(backend, "transaction", transaction)
+        yield shapes

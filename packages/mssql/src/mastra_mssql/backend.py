@@ -255,7 +255,7 @@ def _read(connection: Any, sql: str, params: Sequence[Any], sets: int) -> list[S
     """The rows of so many SELECTs in one request."""
     cursor = connection.cursor()
     try:
-        cursor.execute(sql, tuple(params)) if params else cursor.execute(sql)
+        cursor.execute(sql, *([tuple(params)] if params else []))
         answers = [[tuple(row) for row in cursor.fetchall()]]
         while len(answers) < sets and cursor.nextset():
             answers.append([tuple(row) for row in cursor.fetchall()])
