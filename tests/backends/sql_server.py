@@ -5,7 +5,10 @@ SQL Server itself cannot be had from the registries; ``MASTRA_MSSQL_URL`` names 
 
 from __future__ import annotations
 
+import ctypes
 import importlib.util
+import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,12 +22,38 @@ FRONT = Path(__file__).with_name("tds_front.py")
 PASSWORD = "a}pass;word='of the tests"
 
 
+# What the drivers load of the system: mssql-python the first, pyodbc the second.
+LIBRARIES = {"libltdl.so.7": "libltdl7", "libodbc.so.2": "libodbc2"}
+
+
+def libraries() -> None:
+    """Have the system's libraries that the drivers need."""
+    missing = [package for name, package in LIBRARIES.items() if not _loads(name)]
+    if missing and shutil.which("apt-get") is not None:
+        install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing]
+        # Several processes of one run may find them missing.
+        install[1:1] = ["-o", "DPkg::Lock::Timeout=120"]
+        subprocess.run(install, capture_output=True, check=False)
+    missing = [package for name, package in LIBRARIES.items() if not _loads(name)]
+    if missing:
+        raise UnavailableError(f"the drivers need {' and '.join(missing)} (apt-get install)")
+
+
+def _loads(name: str) -> bool:
+    try:
+        ctypes.CDLL(name)
+    except OSError:
+        return False
+    return True
+
+
 @contextmanager
 def front(folder: Path) -> Iterator[Address]:
     """The front on a PostgreSQL of its own; ``extra`` has the address of what is ``beneath``."""
     missing = [name for name in ("sqlglot", "psycopg") if importlib.util.find_spec(name) is None]
     if missing:
         raise UnavailableError(f"{' and '.join(missing)} are not installed")
+    libraries()
     with postgres.plain(folder) as beneath, on(folder, beneath.url) as address:
         yield address
 

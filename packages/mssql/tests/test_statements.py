@@ -11,7 +11,7 @@ from mastra_core.storage.sql import Statement
 from mastra_core.storage.tables import MESSAGES, SPANS, TABLES, THREADS, WORKFLOW_SNAPSHOT
 from mastra_mssql.backend import _LOCK
 from mastra_mssql.batch import transaction
-from mastra_mssql.columns import Stored
+from mastra_mssql.columns import MARK, Stored, marked, units, unmarked
 from mastra_mssql.dialect import MSSQLDialect
 from mastra_mssql.schema import MSSQLSchema
 
@@ -144,3 +144,14 @@ def test_a_write_is_one_transaction_that_any_error_undoes():
         "ROLLBACK TRANSACTION; SELECT ERROR_NUMBER(), ERROR_MESSAGE(), @at; END CATCH"
     )
     assert batch.params == [1, 3]
+
+
+def test_what_is_marked_comes_back_and_nothing_else_is_marked():
+    for text in ("", "a", " a", "a ", "a  ", MARK, f"a{MARK}", f"a {MARK}", "a\t"):
+        assert unmarked(marked(text)) == text
+        assert not marked(text).endswith(" ")
+    assert [marked(text) for text in ("a", " a", "a\t")] == ["a", " a", "a\t"]
+
+
+def test_length_is_counted_as_the_server_counts():
+    assert [units(text) for text in ("", "abc", "äß", "😀", "a😀b")] == [0, 3, 2, 2, 4]

@@ -250,7 +250,7 @@ def _pairs(text: str) -> Iterator[tuple[str, str]]:
     """The keywords and values of ``name=value;name={va;lue}``."""
     at = 0
     while text[at:].strip(" ;"):
-        found = re.compile(r"[\s;]*([^=;]+)=\s*(?:\{((?:[^}]|\}\})*)\}|([^;]*))\s*(?:;|$)").match(text, at)
+        found = re.compile(r"[\s;]*([^=;]+)=\s*(?:\{((?:[^}]|\}\})*)\}|([^;{][^;]*|))\s*(?:;|$)").match(text, at)
         if found is None:
             # What cannot be understood may have the password in it.
             raise ConfigurationError(
