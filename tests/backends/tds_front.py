@@ -22,7 +22,7 @@ import psycopg
 import tds_wire as wire
 from psycopg import pq
 from psycopg.rows import tuple_row
-from tsql_rewriting import KINDS, translated
+from tsql_rewriting import translated
 from tsql_script import If, Plain, Try, script
 
 # PostgreSQL's states as SQL Server's numbers and levels.
@@ -46,14 +46,36 @@ NUMBERS = {
 }
 COLUMNS = {16: "bit", 20: "int", 21: "int", 23: "int", 701: "float", 1114: "time"}
 VARCHAR = 1043
+# What else is told of a type; nobody asks.
+TYPE_INFORMATION = (
+    "LITERAL_PREFIX",
+    "LITERAL_SUFFIX",
+    "CREATE_PARAMS",
+    "NULLABLE",
+    "CASE_SENSITIVE",
+    "SEARCHABLE",
+    "UNSIGNED_ATTRIBUTE",
+    "MONEY",
+    "AUTO_INCREMENT",
+    "LOCAL_TYPE_NAME",
+    "MINIMUM_SCALE",
+    "MAXIMUM_SCALE",
+    "SQL_DATA_TYPE",
+    "SQL_DATETIME_SUB",
+    "NUM_PREC_RADIX",
+    "INTERVAL_PRECISION",
+    "USERTYPE",
+)
 SESSION = (
     "SET search_path = dbo, front, pg_catalog; SET timezone = 'UTC'; SET deadlock_timeout = '50ms'; "
     "SET lock_timeout = '30s'; SET client_min_messages = error"
 )
-VALUE = re.compile(r"(-?\d+)|N?'((?:[^']|'')*)'|@(\w+)|(ERROR_NUMBER|ERROR_MESSAGE)\(\)|@@(\w+)", re.I)
+VALUE = re.compile(
+    r"(-?\d+)|N?'((?:[^']|'')*)'|@(\w+)|(ERROR_NUMBER|ERROR_MESSAGE)\(\)|@@(\w+)", re.IGNORECASE
+)
 
 
-class Failed(Exception):
+class ServerError(Exception):
     """An error as SQL Server tells it."""
 
     def __init__(self, number: int, level: int, text: str) -> None:
@@ -61,7 +83,7 @@ class Failed(Exception):
         self.number, self.level, self.text = number, level, text
 
 
-def told(error: psycopg.Error) -> Failed:
+def told(error: psycopg.Error) -> ServerError:
     """PostgreSQL's error as SQL Server tells it."""
     number, level = NUMBERS.get(error.sqlstate or "", (50000, 16))
     text = error.diag.message_primary or str(error)
@@ -69,13 +91,15 @@ def told(error: psycopg.Error) -> Failed:
         text = "Transaction (Process ID 51) was deadlocked on lock resources with another process and has been chosen as the deadlock victim. Rerun the transaction."
     if number == 208:
         text = f"Invalid object name. {text}"
-    return Failed(number, level, text)
+    return ServerError(number, level, text)
 
 
 class Session:
     """One client, and its connection to PostgreSQL."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, url: str, password: str) -> None:
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, url: str, password: str
+    ) -> None:
         self.reader, self.writer, self.url, self.password = reader, writer, url, password
         self.inbox: asyncio.Queue[tuple[int, bytes] | None] = asyncio.Queue()
         self.database: psycopg.AsyncConnection[Any] | None = None
@@ -84,7 +108,7 @@ class Session:
         self.manual = False
         self.variables: dict[str, Any] = {}
         self.affected = 0
-        self.error: Failed | None = None
+        self.error: ServerError | None = None
         self.answer: list[bytes] = []
 
     async def serve(self) -> None:
@@ -190,7 +214,9 @@ class Session:
     async def call(self, reader: wire.Reader) -> bytes:
         """One call of a procedure; only those that the drivers use for statements."""
         size = reader.number(2)
-        name: Any = reader.number(2) if size == 0xFFFF else reader.take(2 * size).decode("utf-16-le")
+        name: Any = (
+            reader.number(2) if size == 0xFFFF else reader.take(2 * size).decode("utf-16-le")
+        )
         reader.take(2)
         given = []
         while reader.more and reader.data[reader.at] not in {0x80, 0xFF}:
@@ -212,6 +238,8 @@ class Session:
             return b"\x79" + bytes(4) + handle + wire.done(wire.DONE_PROC, 0, 0)
         elif name in {12, "sp_execute"}:
             text, params = self.prepared[values[0] - 1], values[1:]
+        elif str(name).lower().endswith("sp_datatype_info_100"):
+            return self.types(given)
         elif name in {15, "sp_unprepare"}:
             return b"\x79" + bytes(4) + wire.done(wire.DONE_PROC, 0, 0)
         else:
@@ -220,6 +248,17 @@ class Session:
         bound = {f"P{i}": value for i, value in enumerate(params, 1)}
         answer = await self.batch(text, bound, wire.DONE_IN_PROC)
         return answer + b"\x79" + bytes(4) + handle + wire.done(wire.DONE_PROC, 0, 0)
+
+    def types(self, given: Sequence[tuple[str, Any]]) -> bytes:
+        """How long values of a type may be, which pyodbc asks for when it connects."""
+        kind = given[0][1] if given else 0
+        size = {-9: 4000, -8: 4000, 12: 8000, 1: 8000, -3: 8000, -2: 8000}.get(kind, 2**30)
+        names = ("TYPE_NAME", "DATA_TYPE", "PRECISION", *TYPE_INFORMATION)
+        row = ["type", kind, size, *[None for _ in TYPE_INFORMATION]]
+        columns = [wire.column("text", 128), *[wire.column("int") for _ in names[1:]]]
+        told = wire.table(names, columns, [row])
+        end = wire.done(wire.DONE_IN_PROC, wire.COUNT | wire.MORE, 1)
+        return told + end + b"\x79" + bytes(4) + wire.done(wire.DONE_PROC, 0, 0)
 
     @property
     def prepared(self) -> list[str]:
@@ -230,7 +269,7 @@ class Session:
         self.variables = dict(bound)
         try:
             await self.run(script(text), token)
-        except Failed as failed:
+        except ServerError as failed:
             await self.finish("ROLLBACK")
             self.answer.append(wire.failed(failed.number, failed.level, failed.text))
             self.answer.append(wire.done(token, wire.ERROR | wire.MORE * (token != wire.DONE), 0))
@@ -243,7 +282,7 @@ class Session:
             if isinstance(part, Try):
                 try:
                     await self.run(part.body, token)
-                except Failed as failed:
+                except ServerError as failed:
                     self.error = failed
                     await self.run(part.caught, token)
             elif isinstance(part, If):
@@ -263,7 +302,7 @@ class Session:
         cursor = await self.execute(f"SELECT CASE WHEN {condition} THEN 1 ELSE 0 END")
         return (await cursor.fetchone()) == (1,)
 
-    async def statement(self, text: str, token: int) -> None:
+    async def statement(self, text: str, token: int) -> None:  # noqa: C901 (one case each)
         words = re.split(r"[\s,]+", text, maxsplit=3)
         first = (re.match(r"\w+", text) or [""])[0].upper()
         if first == "SET" and words[1].startswith("@"):
@@ -284,11 +323,16 @@ class Session:
             await self.finish(first)
         elif first == "THROW":
             number, said, _ = [self.value(v.strip()) for v in text[6:].split(",")]
-            raise Failed(number, 16, said)
+            raise ServerError(number, 16, said)
         elif first == "EXEC":
             await self.procedure(text, token)
         elif first == "SELECT" and (row := self.constant(text[7:])) is not None:
-            self.rows([""] * len(row), [wire.column("int" if isinstance(v, int) else "text") for v in row], [row], token)
+            self.rows(
+                [""] * len(row),
+                [wire.column("int" if isinstance(v, int) else "text") for v in row],
+                [row],
+                token,
+            )
         else:
             await self.translated(text, token)
 
@@ -321,7 +365,7 @@ class Session:
             await self.run(script(inner[1].replace("''", "'")), token)
             return
         if "sp_getapplock" not in text:
-            raise Failed(2812, 16, f"there is no procedure for {text[:60]} here")
+            raise ServerError(2812, 16, f"there is no procedure for {text[:60]} here")
         resource = re.search(r"@Resource = N?'([^']*)'", text)
         assert resource is not None
         assert self.database is not None
@@ -339,7 +383,10 @@ class Session:
         assert self.database is not None
         if self.open:
             self.open = False
-            committed = how == "COMMIT" and self.database.info.transaction_status == pq.TransactionStatus.INTRANS
+            committed = (
+                how == "COMMIT"
+                and self.database.info.transaction_status == pq.TransactionStatus.INTRANS
+            )
             self.answer.append(wire.out_of_transaction(self.transactions, committed=committed))
             await self.asked("COMMIT" if committed else "ROLLBACK", [])
 
@@ -352,13 +399,23 @@ class Session:
         if cursor.description is None:
             return
         columns = [
-            wire.column(COLUMNS.get(d.type_code, "text"), d.display_size if d.type_code == VARCHAR else None)
+            wire.column(
+                COLUMNS.get(d.type_code, "text"), d.display_size if d.type_code == VARCHAR else None
+            )
             for d in cursor.description
         ]
         rows = await cursor.fetchall()
-        self.rows([d.name.replace("?column?", "") for d in cursor.description], columns, rows, token)
+        self.rows(
+            [d.name.replace("?column?", "") for d in cursor.description], columns, rows, token
+        )
 
-    def rows(self, names: Sequence[str], columns: Sequence[wire.Column], rows: Sequence[Sequence[Any]], token: int) -> None:
+    def rows(
+        self,
+        names: Sequence[str],
+        columns: Sequence[wire.Column],
+        rows: Sequence[Sequence[Any]],
+        token: int,
+    ) -> None:
         self.answer.append(wire.table(names, columns, rows))
         self.answer.append(wire.done(token, wire.COUNT | wire.MORE, len(rows)))
 
@@ -374,9 +431,23 @@ class Session:
         try:
             sql, places = translated(plain, tuple([type(v) for v in values]))
         except Exception as error:
-            raise Failed(102, 15, f"the front cannot translate this: {type(error).__name__}: {error}: {text[:500]}") from error
+            raise ServerError(
+                102,
+                15,
+                f"the front cannot translate this: {type(error).__name__}: {error}: {text[:500]}",
+            ) from error
         given = [values[place - 1] for place in places]
-        return await self.asked(sql, [str(v).lower() if isinstance(v, bool) else repr(v) if isinstance(v, float) else str(v) for v in given])
+        return await self.asked(
+            sql,
+            [
+                str(v).lower()
+                if isinstance(v, bool)
+                else repr(v)
+                if isinstance(v, float)
+                else str(v)
+                for v in given
+            ],
+        )
 
     async def asked(self, sql: str, values: Sequence[str]) -> psycopg.AsyncCursor[Any]:
         assert self.database is not None

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 TOKEN = re.compile(
-    r"N?'(?:[^']|'')*'|\[[^\]]*\]|\"[^\"]*\"|--[^\n]*|/\*.*?\*/|@@?\w+|\w+|\s+|<>|<=|>=|.", re.DOTALL
+    r"N?'(?:[^']|'')*'|\[[^\]]*\]|\"[^\"]*\"|--[^\n]*|/\*.*?\*/|@@?\w+|\w+|\s+|<>|<=|>=|.",
+    re.DOTALL,
 )
 STARTS = {"THROW", "ROLLBACK", "COMMIT", "EXEC", "SELECT", "CREATE", "INSERT", "UPDATE", "DELETE"}
 

@@ -39,9 +39,7 @@ async def writers(session, factory):
 
 async def waiting(session, factory):
     """Wait until somebody waits for a lock on a table of this test."""
-    sql = (
-        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE %s"
-    )
+    sql = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE %s"
     while (await (await session.execute(sql, (f"%{factory.schema}%",))).fetchone())[0] == 0:
         await asyncio.sleep(0.01)
 
@@ -104,9 +102,7 @@ async def test_a_write_whose_answer_is_lost_is_not_sent_again(factory, line, ses
         assert await writers(session, factory) != written
 
 
-async def test_a_connection_that_was_idle_is_looked_at_before_it_writes(
-    factory, line, monkeypatch
-):
+async def test_a_connection_that_was_idle_is_looked_at_before_it_writes(factory, line, monkeypatch):
     monkeypatch.setattr("mastra_mssql.pool.FRESH", 0.0)
     async with line, factory(connection_string=line.url(factory.server)) as store:
         await store.memory.save_thread(Thread(id="t", resource_id="r"))
@@ -137,7 +133,7 @@ async def test_a_pool_with_no_connection_left_says_so_within_its_time(factory, s
         await locked(session, factory, "t")
         writing = asyncio.create_task(store.memory.update_thread("t", title="x"))
         await waiting(other, factory)
-        with pytest.raises(UnavailableError, match="all 1 connections .* raise max_size"):
+        with pytest.raises(UnavailableError, match=r"all 1 connections .* raise max_size"):
             await store.memory.get_thread_by_id("t")
         await session.execute("ROLLBACK")
         await writing

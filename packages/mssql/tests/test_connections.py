@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from mastra_conformance.records import message, thread
 from mastra_core import Thread, open_storage
 from mastra_core.errors import ConfigurationError
-from mastra_conformance.records import message, thread
 from mastra_mssql import MemoryMSSQL, MSSQLStore, WorkflowsMSSQL
 from mastra_mssql.driver import connect, load
 from mastra_mssql.settings import settings
@@ -81,7 +81,7 @@ async def test_a_given_connection_is_used_as_it_is_and_never_closed(factory, aut
         await store.memory.save_thread(Thread(id="t", resource_id="r"))
         await asyncio.gather(*(store.memory.list_threads() for _ in range(5)))
         assert repr(store.backend).startswith("MSSQLBackend('a connection of the caller's'") or (
-            'a connection of the caller' in repr(store.backend)
+            "a connection of the caller" in repr(store.backend)
         )
     assert connection.autocommit is autocommit
     cursor = connection.cursor()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from mastra_conformance.records import thread
+from mastra_conformance.rows import at, row
 from mastra_core import Message, Thread
 from mastra_core.errors import ConflictError, LimitExceededError
 from mastra_core.storage.schema import Put, Query, Update, Where
 from mastra_core.storage.tables import MESSAGES, SPANS, THREADS, WORKFLOW_SNAPSHOT
-from mastra_conformance.records import thread
-from mastra_conformance.rows import at, row
 from mastra_mssql.columns import MARK
 
 pytestmark = pytest.mark.asyncio
@@ -49,12 +49,12 @@ async def test_what_is_longer_than_its_column_is_refused_before_anything_is_sent
     async with factory() as store:
         before = set(sent)
         given = row(SPANS, traceId="t", spanId="s", userId="u" * 101, name="n", spanType="x")
-        with pytest.raises(LimitExceededError, match="userId of mastra_ai_spans has 101 .* 100"):
+        with pytest.raises(LimitExceededError, match=r"userId of mastra_ai_spans has 101 .* 100"):
             await store.backend.write(
                 Put(THREADS, [row(THREADS, id="a", resourceId="r", title="")]), Put(SPANS, [given])
             )
         update = Update(THREADS, (Where("id", "eq", "a"),), {"resourceId": "r" * 401})
-        with pytest.raises(LimitExceededError, match="resourceId .* 401 .* 400"):
+        with pytest.raises(LimitExceededError, match=r"resourceId .* 401 .* 400"):
             await store.backend.write(update)
         assert set(sent) == before
         assert await store.backend.count(THREADS) == 0
@@ -69,7 +69,7 @@ async def test_what_an_index_cannot_hold_is_refused_before_anything_is_sent(fact
     async with factory() as store:
         names = {"workflow_name": "w" * 255, "run_id": "r" * 255, "snapshot": "{}"}
         large = row(WORKFLOW_SNAPSHOT, **names, resourceId="x" * 400)
-        with pytest.raises(LimitExceededError, match="have 1,828 bytes together; .* 1,700"):
+        with pytest.raises(LimitExceededError, match=r"have 1,828 bytes together; .* 1,700"):
             await store.backend.write(Put(WORKFLOW_SNAPSHOT, [large]))
         fits = row(WORKFLOW_SNAPSHOT, **names, resourceId="x" * 300)
         assert await store.backend.write(Put(WORKFLOW_SNAPSHOT, [fits])) == [1]
@@ -116,8 +116,7 @@ async def test_numbers_beyond_doubles_are_compared_exactly(factory):
     async with factory() as store:
         contents = [f'{{"k":{2**53 + i}}}' for i in range(3)]
         rows = [
-            row(MESSAGES, id=str(i), thread_id="t", content=text)
-            for i, text in enumerate(contents)
+            row(MESSAGES, id=str(i), thread_id="t", content=text) for i, text in enumerate(contents)
         ]
         await store.backend.write(Put(MESSAGES, rows))
         for i in range(3):

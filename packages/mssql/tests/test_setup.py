@@ -6,12 +6,12 @@ import asyncio
 
 import pytest
 
+from mastra_conformance.records import message, thread
+from mastra_conformance.rows import row
 from mastra_core import Thread
 from mastra_core.errors import ConfigurationError, LimitExceededError, SchemaError
 from mastra_core.storage.schema import Put, Query, Where
 from mastra_core.storage.tables import MESSAGES, TABLES, THREADS
-from mastra_conformance.records import message, thread
-from mastra_conformance.rows import row
 from mastra_mssql import MSSQLStore
 from mastra_mssql.backend import _run, open_backend
 from mastra_mssql.schema import ORIGINAL
@@ -110,7 +110,7 @@ async def test_tables_that_the_original_made_are_used_and_compared_exactly(facto
         query = Query(where=(Where("id", "in", ("m0", "m2")),), order=(("id", "desc"),))
         assert [r[0] for r in await backend.find(MESSAGES, query)] == ["m2", "m0"]
         # Their collation ignores case: what it finds by an index is compared once more.
-        twice = f"([id] = ? AND [id] COLLATE Latin1_General_100_BIN2 = ?)"
+        twice = "([id] = ? AND [id] COLLATE Latin1_General_100_BIN2 = ?)"
         assert any(twice in sql for sql in sent if f"[{schema}].[mastra_threads]" in sql)
         existing, _ = await catalogue(store)
         assert "seq_id" in existing["mastra_messages"].columns
@@ -156,7 +156,6 @@ async def test_a_table_of_a_newer_version_is_refused_in_words(factory):
     later = MESSAGES_THERE.format(schema, "[resourceId] NVARCHAR(400), [later] INT NOT NULL")
     await run(maker, f"CREATE SCHEMA [{schema}]", later)
     with pytest.raises(SchemaError, match="requires later, which this version does not know"):
-        await maker.memory.list_threads()
         await maker.memory.list_messages("t")
     await maker.close()
 
@@ -228,8 +227,14 @@ def test_an_option_that_is_wrong_says_so_and_shows_no_password(options, said):
 
 SAME = [
     {"connection_string": "mssql://u:p%7Bw%3B@h:1434/d?encrypt=false&trustServerCertificate=true"},
-    {"connection_string": "Server=tcp:h,1434; Database=d;User Id=u;Password={p{w;};Encrypt=False;Trust Server Certificate=True"},
-    {"connection_string": "Data Source=h,1434;Initial Catalog=d;uid=u;pwd='p{w;';Encrypt=no;TrustServerCertificate=yes;".replace("'p{w;'", "{p{w;}")},
+    {
+        "connection_string": "Server=tcp:h,1434; Database=d;User Id=u;Password={p{w;};Encrypt=False;Trust Server Certificate=True"
+    },
+    {
+        "connection_string": "Data Source=h,1434;Initial Catalog=d;uid=u;pwd='p{w;';Encrypt=no;TrustServerCertificate=yes;".replace(
+            "'p{w;'", "{p{w;}"
+        )
+    },
     {
         "server": "h",
         "port": 1434,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Final, TypeVar
+from typing import Any, ClassVar, Final, TypeVar, cast
 
 from mastra_core.errors import ConflictError, LimitExceededError, StorageError
 from mastra_core.storage.backend import Limits
@@ -176,8 +176,7 @@ class MSSQLBackend(SqlBackend):
             _run(connection, _LOCK)
             _run(connection, f"IF SCHEMA_ID(N'{schema}') IS NULL EXEC(N'CREATE SCHEMA [{schema}]')")
             columns, indexes = [
-                _read(connection, each.sql, each.params, 1)[0]
-                for each in self._schema.catalogue()
+                _read(connection, each.sql, each.params, 1)[0] for each in self._schema.catalogue()
             ]
             existing = self._schema.existing(columns, indexes)
             for statement in self._schema.missing(tables, existing):
@@ -219,9 +218,9 @@ class MSSQLBackend(SqlBackend):
     async def _close(self) -> None:
         self._looked.done = False
         if self._given is not None:
-            self._given.close()
+            await self._given.close()
         else:
-            leave(self._settings, self)
+            await leave(self._settings, self)
 
 
 class _transaction:  # noqa: N801 (used as a function)
@@ -267,10 +266,9 @@ def _read(connection: Any, sql: str, params: Sequence[Any], sets: int) -> list[S
 def _written(connection: Any, statements: Sequence[Statement], *, own: bool) -> list[int]:
     """How many rows each statement of a batch affected; what undid it is a ``ServerError``."""
     batch = transaction(statements, own=own)
-    number, *rest = _read(connection, batch.sql, batch.params, 1)[0][0]
+    number, *rest = cast("tuple[Any, ...]", _read(connection, batch.sql, batch.params, 1)[0][0])
     if number:
-        text, at = rest
-        raise ServerError(number, text, statements[at])
+        raise ServerError(number, str(rest[0]), statements[int(rest[1])])
     return [int(count) for count in rest[1:]]
 
 

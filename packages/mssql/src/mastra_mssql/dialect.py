@@ -198,7 +198,10 @@ class MSSQLDialect(TransactConditions):
             for c in table.columns
         ]
         # Text without an index is as long as it is: OPENJSON would cut it without a word.
-        columns = [f"[{c.name}] {k} N'$[{i}]'" for i, (c, k) in enumerate(zip(table.columns, kinds, strict=True))]
+        columns = [
+            f"[{c.name}] {k} N'$[{i}]'"
+            for i, (c, k) in enumerate(zip(table.columns, kinds, strict=True))
+        ]
         return f"OPENJSON(?) WITH ({', '.join(columns)})"
 
     def merging(self, put: Put) -> str:
@@ -229,9 +232,7 @@ class MSSQLDialect(TransactConditions):
         table, rules = put.table, put.merge
         kept = {name for name, rule in rules.items() if rule in {"keep", "match"}}
         changed = [n for n in table.names if n not in table.key and n not in kept]
-        tests = [
-            self.same(f"t.[{n}]", self.given(table, n)) for n in rules if rules[n] == "match"
-        ]
+        tests = [self.same(f"t.[{n}]", self.given(table, n)) for n in rules if rules[n] == "match"]
         # (A row that stays as it is counts, too.)
         sets = [self.replaced(table, n, rules.get(n)) for n in changed]
         sets = sets or [f"t.[{table.key[0]}] = t.[{table.key[0]}]"]

@@ -22,7 +22,6 @@ from mastra_core.storage.sql import Statement
 from mastra_mssql.settings import Settings, connection_string
 
 MODULES: Final = {"mssql-python": "mssql_python", "pyodbc": "pyodbc"}
-_LOGIN_TIMEOUT: Final = 103
 # What a server undid for the sake of others: a deadlock, conflicts of snapshots, a lock held long.
 UNDONE: Final = frozenset({1205, 3960, 3961, 3962, 1222})
 # What those get who make the same table, index, column or schema at the same time.
@@ -55,8 +54,16 @@ NUMBERS: Final[dict[int, Meaning]] = {
     ),
 }
 # The same for what is raised, by the state (pyodbc's) or the driver's words for it (mssql-python's).
+_BROKEN: Final = (
+    r"\b(08\w{3}|HY010|IMC06)\b|[Cc]ommunication link|TCP Provider|[Cc]lient unable to establish"
+    r"|Connection (not open|is closed|in use|failure)|[Cc]onnection .*broken|Server rejected"
+)
 STATES: Final[Sequence[tuple[str, type[StorageError], str]]] = (
-    (r"\b28000\b|Invalid authorization|Login failed", AuthenticationError, "check user and password"),
+    (
+        r"\b28000\b|Invalid authorization|Login failed",
+        AuthenticationError,
+        "check user and password",
+    ),
     (
         r"\b(40001|40003)\b|Serialization failure|Statement completion unknown",
         UnavailableError,
@@ -68,8 +75,7 @@ STATES: Final[Sequence[tuple[str, type[StorageError], str]]] = (
         "it took longer than statement_timeout; nothing was written",
     ),
     (
-        r"\b(08\w{3}|HY010|IMC06)\b|[Cc]ommunication link|TCP Provider|[Cc]lient unable to establish"
-        r"|Connection (not open|is closed|in use|failure)|[Cc]onnection .*broken|Server rejected",
+        _BROKEN,
         UnavailableError,
         "the server cannot be reached, or the connection broke; try again",
     ),
@@ -116,15 +122,16 @@ def load(name: str) -> Any:
 def connect(settings: Settings) -> Any:
     """A new connection, which commits by itself."""
     driver, text = load(settings.driver), connection_string(settings)
-    login, bound = max(1, round(settings.connect_timeout)), max(1, round(settings.statement_timeout))
+    login, bound = (
+        max(1, round(settings.connect_timeout)),
+        max(1, round(settings.statement_timeout)),
+    )
     if settings.driver == "pyodbc":
         driver.pooling = False
-        connection = driver.connect(text, autocommit=True, timeout=login)
-        connection.timeout = bound
-        return connection
-    return driver.connect(
-        text, autocommit=True, attrs_before={_LOGIN_TIMEOUT: login}, timeout=bound
-    )
+    # (What both take here is the time for connecting, in seconds.)
+    connection = driver.connect(text, autocommit=True, timeout=login)
+    connection.timeout = bound
+    return connection
 
 
 def raised_by_a_driver(error: BaseException) -> bool:
@@ -145,8 +152,7 @@ def undone(error: BaseException) -> bool:
 
 def broken(error: BaseException) -> bool:
     """Whether the connection broke, so that what only reads may be done again on another."""
-    pattern = STATES[3][0]
-    return raised_by_a_driver(error) and re.search(pattern, str(error)) is not None
+    return raised_by_a_driver(error) and re.search(_BROKEN, str(error)) is not None
 
 
 def made_twice(error: BaseException) -> bool:

@@ -57,7 +57,7 @@ class Pool:
         except BaseException:
             gate.release()
             raise
-        future.add_done_callback(lambda done: (gate.release(), done.cancelled() or done.exception()))
+        future.add_done_callback(lambda done: _ended(gate, done))
         bound = self.settings.statement_timeout + self.settings.connect_timeout + GRACE
         try:
             async with asyncio.timeout(bound):
@@ -68,16 +68,20 @@ class Pool:
                 "may have been"
             ) from None
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Close what is idle now, and the rest when it has done its work; use opens it again."""
         with self._lock:
             idle, self._idle = self._idle, []
             threads, self._threads = self._threads, None
             self._closings += 1
-        for connection, _ in idle:
-            _close(connection)
-        if threads is not None:
-            threads.shutdown(wait=False)
+        if threads is None:
+            return
+        # Taking leave of the server waits for it, too.
+        loop = asyncio.get_running_loop()
+        closing = [loop.run_in_executor(threads, _close, connection) for connection, _ in idle]
+        threads.shutdown(wait=False)
+        if closing:
+            await asyncio.wait(closing, timeout=GRACE)
 
     def _executor(self) -> ThreadPoolExecutor:
         with self._lock:
@@ -136,6 +140,13 @@ class Pool:
         )
 
 
+def _ended(gate: asyncio.Semaphore, done: asyncio.Future[Any]) -> None:
+    """Let the next call have the connection, also where nobody waits for this one any more."""
+    gate.release()
+    if not done.cancelled():
+        done.exception()
+
+
 def _answers(connection: Any) -> bool:
     try:
         cursor = connection.cursor()
@@ -165,7 +176,7 @@ def shared(settings: Settings, user: object) -> Pool:
         return pool
 
 
-def leave(settings: Settings, user: object) -> None:
+async def leave(settings: Settings, user: object) -> None:
     """One user less; the last one closes the pool."""
     with _lock:
         pool = _pools.get(settings)
@@ -175,4 +186,4 @@ def leave(settings: Settings, user: object) -> None:
         if pool.users:
             return
         del _pools[settings]
-    pool.close()
+    await pool.close()

@@ -153,8 +153,7 @@ class MSSQLSchema(SqliteSchema):
                 table=table,
             )
             for table, name, how in ORIGINAL
-            if table in wanted
-            and self.prefix + name not in existing.get(table, Existing()).indexes
+            if table in wanted and self.prefix + name not in existing.get(table, Existing()).indexes
         ]
 
     def create(self, table: Table) -> str:

@@ -52,7 +52,15 @@ class MSSQLOptions(TypedDict, total=False):
     default_indexes: bool
 
 
-PARTS: Final = ("server", "port", "database", "user", "password", "encrypt", "trust_server_certificate")
+PARTS: Final = (
+    "server",
+    "port",
+    "database",
+    "user",
+    "password",
+    "encrypt",
+    "trust_server_certificate",
+)
 # The words of ADO.NET and of URLs, as ODBC spells them.
 NAMES: Final[Mapping[str, str]] = {
     "server": "SERVER",
@@ -86,7 +94,9 @@ NAMES: Final[Mapping[str, str]] = {
     "serverspn": "ServerSPN",
 }
 # What the store says itself, or has another option for.
-IGNORED: Final = frozenset({"driver", "app", "applicationname", "connectiontimeout", "connecttimeout"})
+IGNORED: Final = frozenset(
+    {"driver", "app", "applicationname", "connectiontimeout", "connecttimeout"}
+)
 _BOOLEANS: Final = {"true": "yes", "false": "no", "sspi": "yes"}
 
 
@@ -125,7 +135,8 @@ def settings(given: MSSQLOptions) -> Settings:
         common["odbc_driver"] = given["odbc_driver"]
     if "connection" in given:
         _refuse(given, "connection", {"connection_string", *PARTS, "max_size", "driver"})
-        return Settings(place="a connection of the caller's", **{**common, "max_size": 1})
+        common["max_size"] = 1
+        return Settings(place="a connection of the caller's", **common)
     target = _target(given)
     place = f"{target['SERVER']}/{target.get('DATABASE', '')}"
     return Settings(target=tuple(sorted(target.items())), place=place, **common)
@@ -250,7 +261,9 @@ def _pairs(text: str) -> Iterator[tuple[str, str]]:
     """The keywords and values of ``name=value;name={va;lue}``."""
     at = 0
     while text[at:].strip(" ;"):
-        found = re.compile(r"[\s;]*([^=;]+)=\s*(?:\{((?:[^}]|\}\})*)\}|([^;{][^;]*|))\s*(?:;|$)").match(text, at)
+        found = re.compile(
+            r"[\s;]*([^=;]+)=\s*(?:\{((?:[^}]|\}\})*)\}|([^;{][^;]*|))\s*(?:;|$)"
+        ).match(text, at)
         if found is None:
             # What cannot be understood may have the password in it.
             raise ConfigurationError(

@@ -95,7 +95,7 @@ class Dialect(Conditions):
     def select(self, table: Table, query: Query) -> Statement:
         """The statement of a query whose order is complete."""
         where = query.where
-        if query.after is not None or not all([self.as_it_is(table, w) for w in where]):
+        if query.after is not None or not all(self.as_it_is(table, w) for w in where):
             return self.written(table, query)
         # Most reads ask for rows by texts: all that have the same shape have the same statement.
         bounds = self.bounds(table, query)
@@ -340,7 +340,7 @@ class Dialect(Conditions):
         """One UPDATE."""
         values = update.values
         # What every append does: to move a row's time on, found by texts.
-        plain = all([self.as_it_is(update.table, w) for w in update.where])
+        plain = all(self.as_it_is(update.table, w) for w in update.where)
         if len(values) != 1 or not plain:
             return self.spelt(update, position)
         ((name, value),) = values.items()
