@@ -80,9 +80,7 @@ async def test_a_given_connection_is_used_as_it_is_and_never_closed(factory, aut
     async with MSSQLStore(id="s", connection=connection, schema_name=factory.schema) as store:
         await store.memory.save_thread(Thread(id="t", resource_id="r"))
         await asyncio.gather(*(store.memory.list_threads() for _ in range(5)))
-        assert repr(store.backend).startswith("MSSQLBackend('a connection of the caller's'") or (
-            "a connection of the caller" in repr(store.backend)
-        )
+        assert "a connection of the caller" in repr(store.backend)
     assert connection.autocommit is autocommit
     cursor = connection.cursor()
     cursor.execute(f"SELECT [id] FROM [{factory.schema}].[mastra_threads]")
@@ -165,7 +163,16 @@ async def test_requests_per_operation_are_few_and_do_not_grow(factory, line):
         few = await measured(0)
         await store.memory.save_messages([message(owner, 1000 + n) for n in range(1000)])
         assert await measured(500) == few
-        assert few == {}
+        # A statement is one request, and another by which the driver forgets that it prepared it.
+        assert few == {
+            "append 1 message": 2,
+            "append 100 messages": 3,
+            "last 40 messages": 4,
+            "newest 20 threads": 2,
+            "save a snapshot": 2,
+            "load a snapshot": 2,
+            "list traces": 2,
+        }
 
 
 @pytest.fixture
