@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from mastra_lance import LanceStore, LanceVector
+from mastra_lance import LanceStore
 
 
 class Factory:
@@ -15,6 +15,7 @@ class Factory:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.url = f"lance:{path}"
 
     def __call__(self) -> LanceStore:
         return LanceStore(self.path, id="conformance")
@@ -39,7 +40,8 @@ def conformance_share() -> float:
 class VectorFactory(Factory):
     """The same for vectors."""
 
-    def __call__(self) -> LanceVector:
+    def __call__(self):
+        from mastra_lance import LanceVector
         return LanceVector(self.path, id="conformance")
 
     def empty(self) -> VectorFactory:

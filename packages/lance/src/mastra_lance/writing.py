@@ -5,18 +5,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 from mastra_core.storage.schema import Change, Row, Table
 from mastra_lance.conditions import keys_among
 from mastra_lance.layout import Layout
 from mastra_lance.ledger import Ledger, Pending
+from mastra_lance.literals import literal
 from mastra_lance.plan import KEYS, Part, Plan
 from mastra_lance.reading import Handles, Reader
 
 Commit: TypeAlias = Callable[[], Awaitable[Any]]
 Versions: TypeAlias = tuple[int, int]
 T = TypeVar("T")
+# Longer rows are quicker as Arrow than as text.
+SHORT: Final = 20_000
 
 
 class Writer:
@@ -104,7 +107,9 @@ def commits_of(part: Part) -> list[Commit]:
         return [lambda: handle.delete(part.whole)]
     gone, new, changed = part.gone, part.new, part.changed
     steps = [_deletion(handle, layout, gone[i : i + KEYS]) for i in range(0, len(gone), KEYS)]
-    if changed:
+    if len(changed) == 1 and not new and _is_short(changed[0]):
+        steps.append(_update(handle, layout, changed[0], part.stored[layout.key(changed[0])]))
+    elif changed:
         steps.append(_merge(handle, layout, [*changed, *new]))
     elif new:
         steps.append(lambda: handle.add(layout.encoded(new)))
@@ -121,6 +126,18 @@ def exactly(table: Table, keys: Sequence[Row]) -> str:
     for key in keys:
         groups.setdefault(key[:-1], []).append(key)
     return " OR ".join([f"({keys_among(table, group)})" for group in groups.values()])
+
+
+def _is_short(row: Row) -> bool:
+    return sum([len(value) for value in row if isinstance(value, str)]) < SHORT
+
+
+def _update(handle: Any, layout: Layout, row: Row, stored: Row | None) -> Commit:
+    """One row that changes, by what it changes: a merge takes half as long again."""
+    pairs = zip(layout.names, row, stored or (), strict=True)
+    values = {name: literal(new) for name, new, old in pairs if new != old}
+    where = exactly(layout.table, [layout.key(row)])
+    return lambda: handle.update(updates_sql=values, where=where)
 
 
 def _merge(handle: Any, layout: Layout, rows: Sequence[Row]) -> Commit:
