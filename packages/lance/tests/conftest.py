@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from mastra_lance import LanceStore
+from mastra_lance import LanceStore, LanceVector
 
 
 class Factory:
@@ -40,8 +40,7 @@ def conformance_share() -> float:
 class VectorFactory(Factory):
     """The same for vectors."""
 
-    def __call__(self):
-        from mastra_lance import LanceVector
+    def __call__(self) -> LanceVector:
         return LanceVector(self.path, id="conformance")
 
     def empty(self) -> VectorFactory:

@@ -2,85 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any, ClassVar, Final, Unpack
 
-import lancedb
-
-from mastra_core.errors import (
-    AuthenticationError,
-    CorruptDataError,
-    StorageError,
-    UnavailableError,
-)
 from mastra_core.storage.backend import Backend, Limits
 from mastra_core.storage.schema import Change, Query, Row, Table, Where
 from mastra_lance.conditions import conditions, pushes
+from mastra_lance.database import MESSAGES, Database
 from mastra_lance.layout import Layout, checked, declared, missing
-from mastra_lance.lease import LeaseLedger
-from mastra_lance.ledger import FileLedger, Ledger
 from mastra_lance.options import LanceOptions, Settings
 from mastra_lance.options import checked as checked_options
-from mastra_lance.reading import Handles, Reader
-from mastra_lance.upkeep import Upkeep
+from mastra_lance.reading import Reader
+from mastra_lance.upkeep import care_of
 from mastra_lance.writing import Writer
 
 # What is sensible, not what fits: a value is copied several times on its way.
 VALUE_BYTES: Final = 16_000_000
-# The driver raises the errors of Python, so that only the text tells what happened.
-MESSAGES: Final[Sequence[tuple[str, type[StorageError], str]]] = (
-    (r"Table '.*' was not found", StorageError, "the tables are not there; call init()"),
-    (r"[Cc]onflict", UnavailableError, "another program wrote at the same time; try again"),
-    (
-        r"\b40[13]\b|InvalidAccessKey|SignatureDoesNotMatch|[Cc]redential|[Ff]orbidden|[Uu]nauthori",
-        AuthenticationError,
-        "check storage_options",
-    ),
-    (r"No space left|os error 28", UnavailableError, "the disk is full; nothing was written"),
-    (
-        r"[Pp]ermission denied|[Rr]ead-only|os error (13|30)",
-        StorageError,
-        "the folder cannot be written to",
-    ),
-    (r"[Nn]ot found|No such file", UnavailableError, "what is read was removed meanwhile; try again"),
-    (r"magic|[Cc]orrupt|EOF|protobuf", CorruptDataError, "its files are damaged; restore a backup"),
-    (r"[Tt]imed? ?out|[Cc]onnect|dns", UnavailableError, "the object store did not answer; try again"),
-)
-
-
-class Database:
-    """One database: its connection, which is made when it is used, and its lock and journal."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self._connection: Any = settings.client
-        self.ledger: Ledger = (
-            LeaseLedger(self.connection, settings.timeout)
-            if settings.folder is None
-            else FileLedger(settings.folder, settings.timeout)
-        )
-        self.handles = Handles(
-            self.connection, self.ledger, wander=settings.client is not None
-        )
-
-    async def connection(self) -> Any:
-        """The connection; it belongs to no event loop."""
-        if self._connection is None:
-            options = dict(self.settings.storage_options or {})
-            self._connection = await lancedb.connect_async(
-                self.settings.uri, storage_options=options or None
-            )
-        return self._connection
-
-    def close(self) -> None:
-        """Close the connection, unless it is the caller's."""
-        if self.settings.client is None and self._connection is not None:
-            self._connection.close()
-            self._connection = None
-
-
 class LanceBackend(Backend):
     """All tables of one LanceDB database.
 
@@ -99,15 +38,8 @@ class LanceBackend(Backend):
         self._database = Database(settings)
         self._reader = Reader()
         self._layouts: dict[str, Layout] = {}
-        ledger, handles = self._database.ledger, self._database.handles
-        self._writer = Writer(ledger, handles, self._reader, self._layout)
-        self._upkeep = Upkeep(
-            ledger,
-            handles,
-            self._writer.recover,
-            every=settings.optimize_every,
-            keep=settings.keep_versions,
-        )
+        database = self._database
+        self._writer = Writer(database.commits, database.handles, self._reader, self._layout)
 
     def __repr__(self) -> str:
         return f"LanceBackend({self.place!r})"
@@ -121,30 +53,31 @@ class LanceBackend(Backend):
         await self.setup(tables)
         for table in tables or tuple(self._declared.values()):
             try:
-                await self._upkeep.optimize(table)
+                await self._database.upkeep.optimize(care_of(table))
             except Exception as error:
                 raise self._translate(error, f"optimize {table.name}") from error
 
     async def _setup(self, tables: Sequence[Table]) -> None:
         await self._database.ledger.setup()
-        connection = await self._database.connection()
-        for table in tables:
-            handle = await connection.create_table(
-                table.name, schema=declared(table), exist_ok=True
-            )
-            schema = await handle.schema()
-            if missing(table, schema) is not None:
-                schema = await self._extended(table)
-            self._layouts[table.name] = checked(table, schema)
+        layouts = {table.name: await self._stored(table) for table in tables}
+        if None in layouts.values():
+            async with self._database.commits.turn():
+                layouts = {table.name: await self._made(table) for table in tables}
+        self._layouts.update({name: found for name, found in layouts.items() if found is not None})
 
-    async def _extended(self, table: Table) -> Any:
-        """The schema of an older table, once it has all columns."""
-        async with self._database.ledger.turn():
-            handle = await self._database.handles.latest(table.name)
-            lacking = missing(table, await handle.schema())
-            if lacking is not None:
-                await handle.add_columns(lacking)
-            return await handle.schema()
+    async def _stored(self, table: Table) -> Layout | None:
+        """The layout of a table that is there with all its columns."""
+        handle = await self._database.opened(table.name)
+        schema = None if handle is None else await handle.schema()
+        return None if schema is None or missing(table, schema) else checked(table, schema)
+
+    async def _made(self, table: Table) -> Layout:
+        """The layout of a table, created or given the columns that it lacks."""
+        handle = await self._database.created(table.name, declared(table))
+        lacking = missing(table, await handle.schema())
+        if lacking is not None:
+            await handle.add_columns(lacking)
+        return checked(table, await handle.schema())
 
     async def _layout(self, table: Table) -> Layout:
         found = self._layouts.get(table.name)
@@ -173,15 +106,13 @@ class LanceBackend(Backend):
 
     async def _write(self, changes: Sequence[Change]) -> list[int]:
         counts, versions = await self._writer.write(changes)
-        self._upkeep.wrote(versions, self._tables(changes))
+        tables = {change.table.name: change.table for change in changes}
+        for name, committed in versions.items():
+            self._database.upkeep.wrote(care_of(tables[name]), committed)
         return counts
 
-    def _tables(self, changes: Sequence[Change]) -> Mapping[str, Table]:
-        return {change.table.name: change.table for change in changes}
-
     async def _close(self) -> None:
-        await self._upkeep.settled()
-        self._database.close()
+        await self._database.close()
 
 
 def open_backend(uri: str | Path | None, **options: Unpack[LanceOptions]) -> LanceBackend:

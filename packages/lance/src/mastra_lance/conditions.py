@@ -77,6 +77,11 @@ def keys_among(table: Table, keys: Sequence[Row]) -> str:
     )
 
 
+def member(column: str, values: Iterable[Value]) -> str:
+    """A filter that a column has one of some values, of which there is one at least."""
+    return f"{name(column)} IN {listed(values)}"
+
+
 def _foreign(kind: ColumnType, value: Value) -> bool:
     """Whether a value is of a kind that the column never holds."""
     wanted = KINDS.get(kind)

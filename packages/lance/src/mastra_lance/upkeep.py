@@ -10,18 +10,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Final
 
+import msgspec
 from lancedb.index import BTree
 
 from mastra_core.errors import UnavailableError
 from mastra_core.storage.loops import PerLoop
 from mastra_core.storage.schema import Row, Table
-from mastra_lance.ledger import Ledger
+from mastra_lance.commits import Commits
 from mastra_lance.reading import Handles
-from mastra_lance.writing import Versions, to_its_end
+from mastra_lance.writing import Versions
 
 _log = logging.getLogger(__name__)
 # Smaller tables are read through as quickly as by an index.
@@ -31,36 +32,51 @@ SHARE: Final = 20
 OVERDUE: Final = 1000
 
 
+class Care(msgspec.Struct, frozen=True):
+    """What optimizing has to know of a table: its key, what tells the later of two rows, its indexes."""
+
+    name: str
+    key: tuple[str, ...]
+    time: str = ""
+    indexed: tuple[str, ...] = ()
+
+
+def care_of(table: Table) -> Care:
+    """The same of a table of rows: LanceDB has indexes of one column."""
+    columns = [column for index in table.indexes for column in index.columns]
+    indexed = tuple(dict.fromkeys([*table.key, *columns]))
+    times = [name for name in ("updatedAt", "createdAt") if name in table.positions]
+    return Care(table.name, table.key, *times[:1], indexed=indexed)
+
+
 class Upkeep:
     """The optimizing of one database's tables: by schedule and by hand."""
 
     def __init__(
         self,
-        ledger: Ledger,
+        commits: Commits,
         handles: Handles,
-        recover: Callable[[], Awaitable[None]],
         *,
         every: int,
         keep: timedelta,
     ) -> None:
-        self._ledger = ledger
+        self._commits = commits
         self._handles = handles
-        self._recover = recover
         self._every = every
         self._keep = keep
         self._running: PerLoop[set[asyncio.Task[None]]] = PerLoop(set)
         self._began: dict[str, tuple[float, float, int]] = {}
 
-    def wrote(self, versions: Mapping[str, Versions], tables: Mapping[str, Table]) -> None:
-        """Take note of commits; what is due is begun in the background."""
-        for name, (before, after) in versions.items():
-            if self._every and before // self._every != after // self._every and name in tables:
-                if self._affordable(name, after):
-                    self._began[name] = (time.monotonic(), 0.0, after)
-                    task = asyncio.ensure_future(self._quietly(tables[name]))
-                    running = self._running.get()
-                    running.add(task)
-                    task.add_done_callback(running.discard)
+    def wrote(self, care: Care, versions: Versions) -> None:
+        """Take note of commits; if optimizing is due now, it begins in the background."""
+        before, after = versions
+        due = bool(self._every) and before // self._every != after // self._every
+        if due and self._affordable(care.name, after):
+            self._began[care.name] = (time.monotonic(), 0.0, after)
+            task = asyncio.ensure_future(self._quietly(care))
+            running = self._running.get()
+            running.add(task)
+            task.add_done_callback(running.discard)
 
     def _affordable(self, name: str, version: int) -> bool:
         began, took, at = self._began.get(name, (0.0, 0.0, version))
@@ -72,48 +88,42 @@ class Upkeep:
         if running:
             await asyncio.wait(set(running))
 
-    async def _quietly(self, table: Table) -> None:
+    async def _quietly(self, care: Care) -> None:
         try:
-            await self.optimize(table)
+            await self.optimize(care)
         except UnavailableError as error:
-            _log.info("%s was not optimized, since others write: %s", table.name, error)
+            _log.info("%s was not optimized, since others write: %s", care.name, error)
         except Exception as error:  # noqa: BLE001 (the write was done; the next turn tries again)
-            _log.warning("%s could not be optimized: %s", table.name, error)
+            _log.warning("%s could not be optimized: %s", care.name, error)
 
-    async def optimize(self, table: Table) -> None:
+    async def optimize(self, care: Care) -> None:
         """Optimize one table, and remove rows that are stored more than once."""
-        async with self._ledger.turn():
-            await self._recover()
+        async with self._commits.turn():
             began = time.monotonic()
-            handle = await self._handles.latest(table.name)
-            await to_its_end(self._optimize(handle, table))
+            handle = await self._handles.latest(care.name)
+            await remove_doubles(handle, care)
+            if await handle.count_rows() >= INDEXED_FROM:
+                await _add_indexes(handle, care)
+            await handle.optimize(cleanup_older_than=self._keep)
             version = await handle.version()
-            self._began[table.name] = (began, time.monotonic() - began, version)
-
-    async def _optimize(self, handle: Any, table: Table) -> None:
-        await remove_doubles(handle, table)
-        if await handle.count_rows() >= INDEXED_FROM:
-            there = {column for index in await handle.list_indices() for column in index.columns}
-            for column in indexed(table):
-                if column not in there:
-                    await handle.create_index(column, config=BTree())
-        await handle.optimize(cleanup_older_than=self._keep)
+            self._began[care.name] = (began, time.monotonic() - began, version)
 
 
-def indexed(table: Table) -> list[str]:
-    """The columns of the key and of the declared indexes: LanceDB has indexes of one column."""
-    columns = [column for index in table.indexes for column in index.columns]
-    return list(dict.fromkeys([*table.key, *columns]))
+async def _add_indexes(handle: Any, care: Care) -> None:
+    there = {column for index in await handle.list_indices() for column in index.columns}
+    for column in care.indexed:
+        if column not in there:
+            await handle.create_index(column, config=BTree())
 
 
-async def remove_doubles(handle: Any, table: Table) -> int:
+async def remove_doubles(handle: Any, care: Care) -> int:
     """Remove rows whose key a later one has, which writers make that do not look; how many."""
-    times = [n for n in ("updatedAt", "createdAt") if n in table.positions][:1]
-    found = await handle.query().select([*table.key, *times]).with_row_id().to_arrow()
-    keys = list(zip(*[found.column(name).to_pylist() for name in table.key], strict=True))
+    columns = [*care.key, *([care.time] if care.time else [])]
+    found = await handle.query().select(columns).with_row_id().to_arrow()
+    keys = list(zip(*[found.column(name).to_pylist() for name in care.key], strict=True))
     if len(set(keys)) == len(keys):
         return 0
-    when = found.column(times[0]).to_pylist() if times else [0] * len(keys)
+    when = found.column(care.time).to_pylist() if care.time else [0] * len(keys)
     kept: dict[Row, tuple[Any, int]] = {}
     surplus: list[int] = []
     for key, at, row in zip(keys, when, found.column("_rowid").to_pylist(), strict=True):

@@ -1,99 +1,53 @@
-"""Writes of several tables: noted, committed table by table, and undone where one fails."""
+"""Writes of rows: planned on what is stored, then committed table by table."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from typing import Any, Final, TypeAlias, TypeVar
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final, TypeAlias
 
 from mastra_core.storage.schema import Change, Row, Table
+from mastra_lance.commits import Commit, Commits, Steps
 from mastra_lance.conditions import keys_among
 from mastra_lance.layout import Layout
-from mastra_lance.ledger import Ledger, Pending
+from mastra_lance.ledger import Pending
 from mastra_lance.literals import literal
 from mastra_lance.plan import KEYS, Part, Plan
 from mastra_lance.reading import Handles, Reader
 
-Commit: TypeAlias = Callable[[], Awaitable[Any]]
 Versions: TypeAlias = tuple[int, int]
-T = TypeVar("T")
 # Longer rows are quicker as Arrow than as text.
 SHORT: Final = 20_000
 
 
 class Writer:
-    """The writes of one database."""
+    """The writes of one database's rows."""
 
     def __init__(
         self,
-        ledger: Ledger,
+        commits: Commits,
         handles: Handles,
         reader: Reader,
         layout: Callable[[Table], Awaitable[Layout]],
     ) -> None:
-        self._ledger = ledger
+        self._commits = commits
         self._handles = handles
         self._reader = reader
         self._layout = layout
 
     async def write(self, changes: Sequence[Change]) -> tuple[list[int], Mapping[str, Versions]]:
-        """The numbers of rows, and the versions of each table before and after.
-
-        Once it has begun to commit it comes to an end, also when the caller is cancelled.
-        """
-        async with self._ledger.turn():
-            await self.recover()
+        """The numbers of rows, and the versions of each table before and after."""
+        async with self._commits.turn():
             plan = Plan(self._reader, self._part)
             counts = await plan.apply(changes)
-            commits = {name: commits_of(part) for name, part in plan.parts.items()}
-            await to_its_end(self._commit(plan, commits))
-        parts = plan.parts
+            steps = {
+                name: Steps(Pending(part.version, part.filters), commits_of(part))
+                for name, part in plan.parts.items()
+            }
+            await self._commits.commit(steps)
         return counts, {
-            name: (parts[name].version, parts[name].version + len(steps))
-            for name, steps in commits.items()
+            name: (one.pending.version, one.pending.version + len(one.commits))
+            for name, one in steps.items()
         }
-
-    async def _commit(self, plan: Plan, commits: Mapping[str, Sequence[Commit]]) -> None:
-        if sum(map(len, commits.values())) < 2:
-            for steps in commits.values():
-                for step in steps:
-                    await step()
-            return
-        noted = {
-            name: Pending(part.version, part.filters)
-            for name, part in plan.parts.items()
-            if commits[name]
-        }
-        await self._ledger.begin(noted)
-        outcomes = await asyncio.gather(
-            *(_in_turn(steps) for steps in commits.values()), return_exceptions=True
-        )
-        failed = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
-        if failed:
-            await self.recover()
-            raise failed[0]
-        await self._ledger.end()
-
-    async def recover(self) -> None:
-        """Undo what an unfinished write left; only for who has the turn."""
-        state = await self._ledger.state()
-        if state.tables:
-            for name, pending in state.tables.items():
-                await self._undo(name, pending)
-            await self._ledger.end()
-
-    async def _undo(self, name: str, pending: Pending) -> None:
-        """The noted rows as they were. Rows of others, and this done twice, change nothing."""
-        handle, before = await self._handles.latest(name), await self._handles.latest(name)
-        if await handle.version() == pending.version:
-            return
-        await before.checkout(pending.version)
-        for filters in pending.filters:
-            old = await before.query().where(filters).to_arrow()
-            await handle.delete(filters)
-            if old.num_rows:
-                await handle.add(old)
 
     async def _part(self, table: Table) -> Part:
         handle = await self._handles.latest(table.name)
@@ -148,22 +102,3 @@ def _merge(handle: Any, layout: Layout, rows: Sequence[Row]) -> Commit:
         return merged
 
     return merge
-
-
-async def _in_turn(steps: Sequence[Commit]) -> None:
-    for step in steps:
-        await step()
-
-
-async def to_its_end(work: Coroutine[Any, Any, T]) -> T:
-    """Do something that must not stop half-way: a cancelled caller waits for it, then stops."""
-    task = asyncio.ensure_future(work)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        while not task.done():
-            with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.wait([task])
-        if not task.cancelled():
-            task.exception()
-        raise
