@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Any, ClassVar, Final, Unpack
+from typing import ClassVar, Final, Unpack
 
 from mastra_core.storage.backend import Backend, Limits
 from mastra_core.storage.schema import Change, Query, Row, Table, Where
@@ -20,6 +20,8 @@ from mastra_lance.writing import Writer
 
 # What is sensible, not what fits: a value is copied several times on its way.
 VALUE_BYTES: Final = 16_000_000
+
+
 class LanceBackend(Backend):
     """All tables of one LanceDB database.
 

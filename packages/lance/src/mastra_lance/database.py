@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-import lancedb
-
 from mastra_core.errors import (
     AuthenticationError,
     CorruptDataError,
@@ -14,6 +12,7 @@ from mastra_core.errors import (
     UnavailableError,
 )
 from mastra_lance.commits import Commits
+from mastra_lance.driver import lancedb
 from mastra_lance.lease import LeaseLedger
 from mastra_lance.ledger import FileLedger, Ledger
 from mastra_lance.options import Settings
@@ -35,9 +34,17 @@ MESSAGES: Final[Sequence[tuple[str, type[StorageError], str]]] = (
         StorageError,
         "the folder cannot be written to",
     ),
-    (r"[Nn]ot found|No such file", UnavailableError, "what is read was removed meanwhile; try again"),
+    (
+        r"[Nn]ot found|No such file",
+        UnavailableError,
+        "what is read was removed meanwhile; try again",
+    ),
     (r"magic|[Cc]orrupt|EOF|protobuf", CorruptDataError, "its files are damaged; restore a backup"),
-    (r"[Tt]imed? ?out|[Cc]onnect|dns", UnavailableError, "the object store did not answer; try again"),
+    (
+        r"[Tt]imed? ?out|[Cc]onnect|dns",
+        UnavailableError,
+        "the object store did not answer; try again",
+    ),
 )
 
 

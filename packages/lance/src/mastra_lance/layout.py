@@ -8,16 +8,16 @@ from functools import cached_property
 from typing import Any, Final
 
 import msgspec
-import pyarrow as pa
 
 from mastra_core.errors import SchemaError
 from mastra_core.storage.schema import Column, ColumnType, Row, Table, Value
+from mastra_lance.driver import ArrowSchema, ArrowTable, ArrowType, pa
 from mastra_lance.literals import EPOCH, epoch_milliseconds
 
 # As the original has them, but for three which lose data there: ``integer`` (32 bits), ``float``
 # (32 bits) and ``bigint`` (a double). It reads these, too, and has no such column in what it writes
 # but the score, of which it takes any number.
-TYPES: Final[Mapping[ColumnType, pa.DataType]] = {
+TYPES: Final[Mapping[ColumnType, ArrowType]] = {
     "text": pa.string(),
     "json": pa.string(),
     "timestamp": pa.float64(),
@@ -35,7 +35,7 @@ class Layout(msgspec.Struct, frozen=True, dict=True):
     """
 
     table: Table
-    schema: pa.Schema
+    schema: ArrowSchema
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -44,7 +44,7 @@ class Layout(msgspec.Struct, frozen=True, dict=True):
         return (*self.table.names, *(name for name in self.schema.names if name not in known))
 
     @cached_property
-    def fields(self) -> pa.Schema:
+    def fields(self) -> ArrowSchema:
         """The stored columns' fields, in the order of ``names``."""
         return pa.schema([self.schema.field(name) for name in self.names])
 
@@ -57,16 +57,18 @@ class Layout(msgspec.Struct, frozen=True, dict=True):
         """The key of a full row."""
         return tuple([row[i] for i in self.keys])
 
-    def encoded(self, rows: Sequence[Row]) -> pa.Table:
+    def encoded(self, rows: Sequence[Row]) -> ArrowTable:
         """Full rows as Arrow."""
-        columns = zip(*rows, strict=True) if rows else ([] for _ in self.names)
+        columns: Iterable[Sequence[Any]] = (
+            zip(*rows, strict=True) if rows else [() for _ in self.names]
+        )
         arrays = [
             pa.array(self._encoded(name, values), field.type)
             for name, field, values in zip(self.names, self.fields, columns, strict=True)
         ]
         return pa.Table.from_arrays(arrays, schema=self.fields)
 
-    def decoded(self, found: pa.Table, names: Sequence[str]) -> list[Row]:
+    def decoded(self, found: ArrowTable, names: Sequence[str]) -> list[Row]:
         """What was found as rows of these columns."""
         columns = [self._decoded(name, found.column(name).to_pylist()) for name in names]
         return list(zip(*columns, strict=True)) if columns else [()] * found.num_rows
@@ -87,18 +89,18 @@ class Layout(msgspec.Struct, frozen=True, dict=True):
         return values if decode is None else [None if v is None else decode(v) for v in values]
 
 
-def declared(table: Table) -> pa.Schema:
+def declared(table: Table) -> ArrowSchema:
     """The columns of a table that is made."""
     return pa.schema([_field(column) for column in table.columns])
 
 
-def missing(table: Table, schema: pa.Schema) -> pa.Schema | None:
+def missing(table: Table, schema: ArrowSchema) -> ArrowSchema | None:
     """The columns that an older table lacks, which can only be added as nullable ones."""
     lacking = [column for column in table.columns if column.name not in schema.names]
     return pa.schema([pa.field(c.name, TYPES[c.type]) for c in lacking]) if lacking else None
 
 
-def checked(table: Table, schema: pa.Schema) -> Layout:
+def checked(table: Table, schema: ArrowSchema) -> Layout:
     """The layout of a stored table; a column that cannot hold its values is a ``SchemaError``."""
     for column in table.columns:
         if column.name not in schema.names:
@@ -111,7 +113,7 @@ def checked(table: Table, schema: pa.Schema) -> Layout:
     return Layout(table, schema)
 
 
-def _field(column: Column) -> pa.Field[Any]:
+def _field(column: Column) -> Any:
     return pa.field(column.name, TYPES[column.type], nullable=column.nullable is not False)
 
 
@@ -142,10 +144,10 @@ DECODERS: Final[Mapping[ColumnType, Callable[[Any], Value]]] = {
     "json": _json,
 }
 _TEXTS: Final = pa.types.is_string
-_NUMBERS: Final[Callable[[pa.DataType], bool]] = lambda t: (  # noqa: E731 (one of a table of tests)
+_NUMBERS: Final[Callable[[ArrowType], bool]] = lambda t: (  # noqa: E731 (one of a table of tests)
     pa.types.is_integer(t) or pa.types.is_floating(t)
 )
-ACCEPTED: Final[Mapping[ColumnType, Callable[[pa.DataType], bool]]] = {
+ACCEPTED: Final[Mapping[ColumnType, Callable[[ArrowType], bool]]] = {
     "text": _TEXTS,
     "json": _TEXTS,
     "timestamp": pa.types.is_float64,

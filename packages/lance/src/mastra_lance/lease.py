@@ -10,14 +10,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any, Final
 from uuid import uuid4
 
-import pyarrow as pa
-
 from mastra_core.errors import UnavailableError
 from mastra_core.storage.loops import pauses
+from mastra_lance.driver import pa
 from mastra_lance.ledger import Ledger, State, decoded, encoded
 from mastra_lance.literals import literal, name
 
@@ -71,7 +70,7 @@ class LeaseLedger(Ledger):
         await table.update({"journal": encoded(state).decode()})
 
     @contextlib.asynccontextmanager
-    async def _alone(self, seconds: float) -> AsyncIterator[None]:
+    async def _alone(self, seconds: float) -> AsyncGenerator[None]:
         holder = uuid4().hex
         await self._taken(holder, seconds)
         extending = asyncio.ensure_future(self._extend(holder))
@@ -97,7 +96,12 @@ class LeaseLedger(Ledger):
     async def _take(self, holder: str) -> bool:
         free = f"{name('holder')} = '' OR {name('until')} < {literal(time.time())}"
         table = await self._table()
-        done = await table.update({"holder": holder, "until": time.time() + self._lease}, where=free)
+        # An update that finds nothing would still commit a version.
+        if not await table.count_rows(free):
+            return False
+        done = await table.update(
+            {"holder": holder, "until": time.time() + self._lease}, where=free
+        )
         return bool(done.rows_updated)
 
     async def _extend(self, holder: str) -> None:

@@ -12,7 +12,7 @@ import contextlib
 import os
 import time
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -65,7 +65,7 @@ class Ledger(ABC):
         self._tasks: PerLoop[asyncio.Lock] = PerLoop(asyncio.Lock)
 
     @contextlib.asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
+    async def turn(self) -> AsyncGenerator[None]:
         """The only turn to write, among all processes; waits for it, or is ``UnavailableError``."""
         deadline = time.monotonic() + self._timeout
         try:
@@ -134,10 +134,10 @@ class FileLedger(Ledger):
         path = self._folder / JOURNAL
         beside = path.with_suffix(f".{os.getpid()}")
         beside.write_bytes(encoded(state))
-        os.replace(beside, path)
+        beside.replace(path)
 
     @contextlib.asynccontextmanager
-    async def _alone(self, seconds: float) -> AsyncIterator[None]:
+    async def _alone(self, seconds: float) -> AsyncGenerator[None]:
         file = await self._locked(seconds)
         try:
             yield

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from mastra_core.storage.changes import merged, miscounted, taken, updated
 from mastra_core.storage.matching import matches
-from mastra_core.storage.schema import Change, Delete, Put, Row, Table, Update, Where
+from mastra_core.storage.schema import Change, Delete, Put, Row, Table, Update
 from mastra_lance.conditions import conditions, keys_among, pushes
 from mastra_lance.layout import Layout
 from mastra_lance.reading import Reader
@@ -99,7 +99,7 @@ class Plan:
         if isinstance(change, Update):
             for name in change.values:
                 change.table.column(name)
-        elif alone and all([pushes(where) for where in change.where]):
+        elif alone and all(pushes(where) for where in change.where):
             return await self._delete_all(part, change, position)
         return await self._change(part, change, position)
 
@@ -107,7 +107,8 @@ class Plan:
         layout = part.layout
         extra = (None,) * (len(layout.names) - len(put.table.names))
         keys = [layout.key(row) for row in put.rows]
-        await self._load(part, [key for key in dict.fromkeys(keys) if key not in part.now])
+        unknown = [key for key in dict.fromkeys(keys) if key not in part.now]
+        await self._load(part, unknown, fresh=put.fresh)
         touched: set[Row] = set()
         before = {key: part.now[key] for key in keys}
         for key, row in zip(keys, put.rows, strict=True):
@@ -155,11 +156,16 @@ class Plan:
             part.whole = ""
         return count
 
-    async def _load(self, part: Part, keys: Sequence[Row]) -> None:
-        """Read the rows with these keys, and know of the others that they are not there."""
+    async def _load(self, part: Part, keys: Sequence[Row], *, fresh: bool) -> None:
+        """Read the rows with these keys, and know of the others that they are not there.
+
+        Where they are probably new it is asked first whether there is any: a third of the effort.
+        """
         wanted = set(keys)
         for i in range(0, len(keys), KEYS):
             filters = keys_among(part.layout.table, keys[i : i + KEYS])
+            if fresh and not await part.handle.count_rows(filters):
+                continue
             rows = await self._reader.all(part.handle, part.layout, filters, part.layout.names)
             self._remember(part, [row for row in rows if part.layout.key(row) in wanted])
         for key in keys:

@@ -6,10 +6,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from lancedb.query import ColumnOrdering
-
 from mastra_core.storage.schema import Order, Query, Row, Table, Where
 from mastra_lance.conditions import all_of, behind, conditions
+from mastra_lance.driver import ColumnOrdering
 from mastra_lance.layout import Layout
 from mastra_lance.ledger import Ledger
 

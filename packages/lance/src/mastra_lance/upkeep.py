@@ -10,17 +10,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Final
 
 import msgspec
-from lancedb.index import BTree
 
 from mastra_core.errors import UnavailableError
 from mastra_core.storage.loops import PerLoop
 from mastra_core.storage.schema import Row, Table
 from mastra_lance.commits import Commits
+from mastra_lance.driver import BTree
 from mastra_lance.reading import Handles
 from mastra_lance.writing import Versions
 
@@ -46,7 +45,7 @@ def care_of(table: Table) -> Care:
     columns = [column for index in table.indexes for column in index.columns]
     indexed = tuple(dict.fromkeys([*table.key, *columns]))
     times = [name for name in ("updatedAt", "createdAt") if name in table.positions]
-    return Care(table.name, table.key, *times[:1], indexed=indexed)
+    return Care(table.name, table.key, times[0] if times else "", indexed)
 
 
 class Upkeep:

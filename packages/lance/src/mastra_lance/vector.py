@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Final, Unpack
+
+import msgspec
 
 from mastra_core.errors import ConflictError, NotFoundError
 from mastra_core.vector.base import MastraVector
@@ -14,30 +16,38 @@ from mastra_core.vector.schema import Index, Item, Match, Metric, Nearest
 from mastra_lance.commits import Commit, Steps
 from mastra_lance.conditions import member
 from mastra_lance.database import MESSAGES, Database
+from mastra_lance.driver import pa
 from mastra_lance.ledger import Pending
 from mastra_lance.literals import literal
 from mastra_lance.options import LanceOptions, checked
 from mastra_lance.upkeep import Care
+from mastra_lance.vector_filters import COLUMN as FILTER
 from mastra_lance.vector_filters import entries, translated
 from mastra_lance.vector_search import search
 from mastra_lance.vector_tables import (
     ASIDE,
     DISTANCES,
-    FILTER,
     ID,
     METADATA,
     VECTOR,
     Shape,
+    adopted,
     aside,
     columns,
     declared,
     encoded,
     metadata_of,
     shape_of,
-    unflattened,
 )
 
 IDS: Final = 1000
+
+
+class Change(msgspec.Struct, frozen=True):
+    """One commit of a write, and filters of all rows that it may touch."""
+
+    touched: list[str]
+    commit: Commit
 
 
 class LanceVector(MastraVector):
@@ -129,12 +139,12 @@ class LanceVector(MastraVector):
     ) -> None:
         await self._adopted(index)
 
-        def steps(handle: Any) -> list[tuple[list[str], Commit]]:
-            made: list[tuple[list[str], Commit]] = []
-            for where in [] if stale is None else _chosen(stale):
-                made.append(([where], _deletion(handle, where)))
+        def steps(handle: Any) -> Sequence[Change]:
+            before = [] if stale is None else _chosen(stale)
+            made = [Change([where], _deletion(handle, where)) for where in before]
             if items:
-                made.append((_among([item.id for item in items]), _storing(handle, index, items)))
+                ids = [item.id for item in items]
+                made.append(Change(_among(ids), _storing(handle, index, items)))
             return made
 
         await self._write(index, steps)
@@ -160,16 +170,18 @@ class LanceVector(MastraVector):
             values[METADATA] = literal(metadata_json)
             values[FILTER] = literal(entries(metadata_of(metadata_json)))
 
-        def steps(handle: Any) -> list[tuple[list[str], Commit]]:
-            return [([where], _changing(handle, values, where)) for where in _chosen(chosen)]
+        def steps(handle: Any) -> Sequence[Change]:
+            return [Change([w], _changing(handle, values, w)) for w in _chosen(chosen)]
 
         await self._write(index, steps)
 
     async def _delete(self, index: Index, chosen: Node | list[str]) -> None:
         await self._adopted(index)
-        await self._write(
-            index, lambda handle: [([w], _deletion(handle, w)) for w in _chosen(chosen)]
-        )
+
+        def steps(handle: Any) -> Sequence[Change]:
+            return [Change([w], _deletion(handle, w)) for w in _chosen(chosen)]
+
+        await self._write(index, steps)
 
     async def _close(self) -> None:
         self._shapes.clear()
@@ -178,7 +190,7 @@ class LanceVector(MastraVector):
     async def _settled(self, index: Index) -> Any:
         return await self._database.handles.settled(index.name)
 
-    async def _write(self, index: Index, steps: Any) -> None:
+    async def _write(self, index: Index, steps: Callable[[Any], Sequence[Change]]) -> None:
         """Commit what is to be done to one index, all of it or nothing."""
         async with self._database.commits.turn():
             handle = await self._database.handles.latest(index.name)
@@ -186,8 +198,8 @@ class LanceVector(MastraVector):
                 raise NotFoundError(f"index {index.name!r} does not exist")
             version = int(await handle.version())
             made = steps(handle)
-            filters = [one for touched, _ in made for one in touched]
-            commits = [commit for _, commit in made]
+            filters = [one for change in made for one in change.touched]
+            commits = [change.commit for change in made]
             await self._database.commits.commit(
                 {index.name: Steps(Pending(version, filters), commits)}
             )
@@ -209,22 +221,13 @@ class LanceVector(MastraVector):
         handle = await self._database.handles.latest(shape.index.name)
         schema = await handle.schema()
         kinds = columns(shape.index.dimension)
-        rows = (await handle.query().to_arrow()).to_pylist()
-        texts = [unflattened(row) for row in rows]
-        import pyarrow as pa  # noqa: PLC0415
-
         lacking = [name for name in kinds if name not in schema.names]
         if not lacking:
             return
+        rows = (await handle.query().to_arrow()).to_pylist()
         await handle.add_columns(pa.schema([pa.field(name, kinds[name]) for name in lacking]))
-        values: dict[str, list[Any]] = {
-            ID: [row[ID] for row in rows],
-            METADATA: texts,
-            FILTER: [entries(metadata_of(text)) for text in texts],
-            ASIDE: [aside(row[VECTOR], shape.index.metric) for row in rows],
-        }
-        given = {name: pa.array(values[name], kinds[name]) for name in values}
-        await handle.merge_insert(ID).when_matched_update_all().execute(pa.table(given))
+        adopting = handle.merge_insert(ID).when_matched_update_all()
+        await adopting.execute(adopted(shape.index, rows))
 
 
 def _care(index: Index) -> Care:

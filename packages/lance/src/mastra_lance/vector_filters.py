@@ -46,10 +46,8 @@ def entries(metadata: Mapping[str, Any]) -> str:
             inner = cast("Mapping[str, Any]", value)
             left += [(path + STEP + escaped(key), one) for key, one in inner.items()]
         elif isinstance(value, list):
-            elements = cast("list[Any]", value)
-            found += [
-                path + ELEMENT + _spelt(one) for one in elements if _is_scalar(one)
-            ]
+            elements: list[Any] = value
+            found += [path + ELEMENT + _spelt(one) for one in elements if _is_scalar(one)]
     return ENTRY + "".join([entry + ENTRY for entry in found])
 
 

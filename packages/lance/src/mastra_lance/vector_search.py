@@ -7,11 +7,9 @@ from array import array
 from collections.abc import Sequence
 from typing import Any, Final
 
-import numpy as np
-import pyarrow as pa
-
 from mastra_core.vector.schema import Index, Match, Metric, Nearest
 from mastra_lance.conditions import all_of, member
+from mastra_lance.driver import ArrowTable, np, pa
 from mastra_lance.literals import name
 from mastra_lance.vector_filters import translated
 from mastra_lance.vector_tables import (
@@ -54,7 +52,7 @@ async def search(handle: Any, index: Index, wanted: Nearest) -> list[Match]:
 
 async def _nearest(
     handle: Any, index: Index, vector: array[float], where: str, top_k: int
-) -> pa.Table:
+) -> ArrowTable:
     """At least ``top_k`` rows, if there are so many, with all that are as near as the last of them."""
     limit = top_k + SPARE
     while True:
@@ -91,7 +89,7 @@ async def _scanned(handle: Any, index: Index, wanted: Nearest, where: str) -> li
     return matches
 
 
-def _scored(found: pa.Table, metric: Metric, wanted: Nearest) -> list[Match]:
+def _scored(found: ArrowTable, metric: Metric, wanted: Nearest) -> list[Match]:
     if not found.num_rows:
         return []
     flat = found.column(VECTOR).combine_chunks().flatten().to_numpy(zero_copy_only=False)

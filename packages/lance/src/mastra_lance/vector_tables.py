@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
 
 import msgspec
-import pyarrow as pa
 
 from mastra_core.errors import CorruptDataError
 from mastra_core.storage.codec import from_json, to_json
 from mastra_core.vector.schema import Index, Item, Metric
+from mastra_lance.driver import ArrowSchema, ArrowTable, ArrowType, pa
 from mastra_lance.vector_filters import COLUMN as FILTER
 from mastra_lance.vector_filters import entries
 
@@ -41,7 +41,7 @@ class Shape(msgspec.Struct, frozen=True):
     lacking: tuple[str, ...]
 
 
-def columns(dimension: int) -> Mapping[str, pa.DataType]:
+def columns(dimension: int) -> Mapping[str, ArrowType]:
     """The columns of a table of vectors, with those of the original first."""
     return {
         ID: pa.string(),
@@ -53,28 +53,29 @@ def columns(dimension: int) -> Mapping[str, pa.DataType]:
     }
 
 
-def declared(index: Index) -> pa.Schema:
+def declared(index: Index) -> ArrowSchema:
     """The schema of a table that is made; LanceDB keeps the metric with it."""
     fields = [pa.field(name, kind, name != ID) for name, kind in columns(index.dimension).items()]
     return pa.schema(fields, metadata={METRIC_KEY: index.metric.encode()})
 
 
-def shape_of(name: str, schema: pa.Schema, metric: Metric | None = None) -> Shape | None:
+def shape_of(name: str, schema: ArrowSchema, metric: Metric | None = None) -> Shape | None:
     """What a table holds, if it is an index of vectors; ``metric`` is for one that does not say."""
     if ID not in schema.names or VECTOR not in schema.names:
         return None
     kind = schema.field(VECTOR).type
     if not pa.types.is_fixed_size_list(kind) or not pa.types.is_float32(kind.value_type):
         return None
-    stored = (schema.metadata or {}).get(METRIC_KEY, b"").decode()
-    known = cast("Metric", stored) if stored in DISTANCES else metric or "cosine"
+    notes: Mapping[bytes, bytes] = schema.metadata or {}
+    stored = notes.get(METRIC_KEY, b"").decode()
+    known = stored if stored in DISTANCES else metric or "cosine"
     index = Index(name=name, dimension=kind.list_size, metric=known)
     foreign = tuple([column for column in schema.names if column.startswith(PREFIX)])
     lacking = tuple([n for n in columns(kind.list_size) if n not in schema.names])
     return Shape(index, foreign, lacking)
 
 
-def encoded(index: Index, items: Sequence[Item]) -> pa.Table:
+def encoded(index: Index, items: Sequence[Item]) -> ArrowTable:
     """Items as rows of the table."""
     kinds = columns(index.dimension)
     numbers = array("f")
@@ -128,3 +129,16 @@ def unflattened(row: Mapping[str, Any]) -> str:
         if last:
             place[last] = value
     return to_json(found, finite=False)
+
+
+def adopted(index: Index, rows: Sequence[Mapping[str, Any]]) -> ArrowTable:
+    """The columns of ours for rows of a table that the original made."""
+    texts = [unflattened(row) for row in rows]
+    values: Mapping[str, list[Any]] = {
+        ID: [row[ID] for row in rows],
+        METADATA: texts,
+        FILTER: [entries(metadata_of(text)) for text in texts],
+        ASIDE: [aside(row[VECTOR], index.metric) for row in rows],
+    }
+    kinds = columns(index.dimension)
+    return pa.table({name: pa.array(one, kinds[name]) for name, one in values.items()})
