@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -99,15 +100,33 @@ async def test_of_two_tables_none_is_written_if_one_fails(
     assert await listed(store) == ["t-00001", "t-00002", "t-00005"]
 
 
+@pytest.fixture(scope="module")
+def left(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with half a write, of a process that is dead."""
+    path = tmp_path_factory.mktemp("left") / "db"
+
+    async def fill() -> None:
+        async with LanceStore(path) as made:
+            await made.memory.save_messages([message(1), message(2)], create=thread())
+
+    asyncio.run(fill())
+    ran = subprocess.run([sys.executable, "-c", DIES, str(path)], check=False, capture_output=True)
+    assert ran.returncode == 9, ran.stderr.decode()
+    return path
+
+
+@pytest.fixture
+def half(left: Path, tmp_path: Path) -> Path:
+    """The same for this test alone."""
+    shutil.copytree(left, tmp_path / "half")
+    return tmp_path / "half"
+
+
 async def test_what_a_dead_process_left_is_never_seen_and_undone_by_the_next_writer(
-    store: LanceStore, tmp_path: Path
+    half: Path,
 ) -> None:
     """Readers need not write for that."""
-    path = tmp_path / "db"
-    ran = await asyncio.to_thread(
-        subprocess.run, [sys.executable, "-c", DIES, str(path)], check=False, capture_output=True
-    )
-    assert ran.returncode == 9, ran.stderr.decode()
+    path, store = half, LanceStore(half)
     assert set(journal(path)) == {"mastra_messages", "mastra_threads"}
     assert len(await ids(path, "mastra_messages")) == 5
     assert await listed(store) == ["t-00001", "t-00002"]
@@ -120,12 +139,9 @@ async def test_what_a_dead_process_left_is_never_seen_and_undone_by_the_next_wri
     assert found.title == "after"
 
 
-async def test_undoing_leaves_what_others_wrote_since(store: LanceStore, tmp_path: Path) -> None:
+async def test_undoing_leaves_what_others_wrote_since(half: Path) -> None:
     """The original takes no turns: its rows of other keys stay."""
-    path = tmp_path / "db"
-    await asyncio.to_thread(
-        subprocess.run, [sys.executable, "-c", DIES, str(path)], check=False, capture_output=True
-    )
+    path, store = half, LanceStore(half)
     table = await raw(path, "mastra_messages")
     row = (await table.query().where("id = 't-00001'").to_arrow()).to_pylist()[0]
     await table.add([{**row, "id": "foreign"}])

@@ -93,6 +93,9 @@ def _is(column: str, value: Value) -> str:
 
 
 def _equal(column: str, kind: ColumnType, value: Value) -> str:
+    if value is None and kind == "json":
+        # The original writes an empty text where there is nothing.
+        return f"({name(column)} IS NULL OR {name(column)} = {literal('')})"
     if value is not None and _foreign(kind, value):
         return "false"
     return _is(column, value)
@@ -100,7 +103,7 @@ def _equal(column: str, kind: ColumnType, value: Value) -> str:
 
 def _different(column: str, kind: ColumnType, value: Value) -> str:
     if value is None:
-        return f"{name(column)} IS NOT NULL"
+        return f"NOT ({_equal(column, kind, None)})"
     if _foreign(kind, value):
         return "true"
     return f"({name(column)} <> {literal(value)} OR {name(column)} IS NULL)"

@@ -78,7 +78,7 @@ def checked(uri: str | Path | None, given: Mapping[str, Any]) -> Settings:
 def _place(uri: object) -> tuple[str, Path | None]:
     """The address as lancedb takes it, and the folder where it is one."""
     if isinstance(uri, Path):
-        return str(uri.expanduser()), uri.expanduser()
+        return _folder(uri.expanduser())
     if not isinstance(uri, str) or not uri.strip():
         raise ConfigurationError("uri must be a folder, as ./agents.lancedb, or an object store's")
     text = re.sub(r"^lance:(//(?=/))?", "", uri)
@@ -92,7 +92,10 @@ def _place(uri: object) -> tuple[str, Path | None]:
             f"LanceDB is a folder or in an object store ({', '.join(OBJECT_STORES)}), not {scheme!r}; "
             "its cloud service (db://) is not supported"
         )
-    path = Path(text).expanduser()
+    return _folder(Path(text).expanduser())
+
+
+def _folder(path: Path) -> tuple[str, Path]:
     if path.is_file():
         raise ConfigurationError(f"{path} is a file; a LanceDB database is a folder")
     return str(path), path

@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+import msgspec
+
 from mastra_core.storage.schema import Order, Query, Row, Table, Where
 from mastra_lance.conditions import all_of, behind, conditions
 from mastra_lance.driver import ColumnOrdering
@@ -102,13 +104,19 @@ class Reader:
 
     async def find(self, handle: Any, layout: Layout, query: Query) -> list[Row]:
         """The rows of a query, whose limit is bounded."""
+        if not query.order:
+            # By its key: of rows that the original doubled the one that was changed last.
+            newest = latest_first(layout.table) if query.limit == 1 else ()
+            single = msgspec.structs.replace(query, order=newest)
+            rows, _ = await self._find(handle, layout, single, query.where, long=True)
+            return self._asked(query, rows)
         bound = self.windows.bound(layout.table, query)
         if bound is not None:
             rows, at = await self._find(handle, layout, query, (*query.where, bound), long=True)
             if len(rows) == query.limit:
                 self.windows.learn(layout.table, query, rows, at)
                 return self._asked(query, rows)
-        many = bool(query.order) and await handle.count_rows() > MANY
+        many = await handle.count_rows() > MANY
         rows, at = await self._find(handle, layout, query, query.where, long=not many)
         self.windows.learn(layout.table, query, rows, at)
         return self._asked(query, rows)
@@ -143,6 +151,11 @@ class Reader:
         """All rows that meet a filter, in no order: for writes, which change them all."""
         found = await _filtered(handle.query(), filters).select(list(names)).to_arrow()
         return layout.decoded(found, names)
+
+
+def latest_first(table: Table) -> Order:
+    """The order in which the row that was changed last is the first, if the table tells."""
+    return (("updatedAt", "desc"),) if "updatedAt" in table.positions else ()
 
 
 def _filtered(query: Any, filters: str) -> Any:

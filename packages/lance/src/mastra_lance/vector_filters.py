@@ -12,6 +12,7 @@ import struct
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
 
+from mastra_core.storage.codec import json_array
 from mastra_core.vector.filters import All, AnyOf, Compare, Node, Scalar, ascii_lower
 from mastra_lance.literals import listed, literal, name
 
@@ -45,9 +46,8 @@ def entries(metadata: Mapping[str, Any]) -> str:
         if isinstance(value, Mapping):
             inner = cast("Mapping[str, Any]", value)
             left += [(path + STEP + escaped(key), one) for key, one in inner.items()]
-        elif isinstance(value, list):
-            elements: list[Any] = value
-            found += [path + ELEMENT + _spelt(one) for one in elements if _is_scalar(one)]
+        elements = json_array(value) or ()
+        found += [path + ELEMENT + _spelt(one) for one in elements if _is_scalar(one)]
     return ENTRY + "".join([entry + ENTRY for entry in found])
 
 

@@ -68,7 +68,7 @@ def shape_of(name: str, schema: ArrowSchema, metric: Metric | None = None) -> Sh
         return None
     notes: Mapping[bytes, bytes] = schema.metadata or {}
     stored = notes.get(METRIC_KEY, b"").decode()
-    known = stored if stored in DISTANCES else metric or "cosine"
+    known = next((one for one in DISTANCES if one == stored), metric or "cosine")
     index = Index(name=name, dimension=kind.list_size, metric=known)
     foreign = tuple([column for column in schema.names if column.startswith(PREFIX)])
     lacking = tuple([n for n in columns(kind.list_size) if n not in schema.names])

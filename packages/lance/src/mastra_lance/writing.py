@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
-from mastra_core.storage.schema import Change, Row, Table
+from mastra_core.storage.schema import Change, Row, Table, Where
 from mastra_lance.commits import Commit, Commits, Steps
-from mastra_lance.conditions import keys_among
+from mastra_lance.conditions import all_of, condition, keys_among
 from mastra_lance.layout import Layout
 from mastra_lance.ledger import Pending
 from mastra_lance.literals import literal
 from mastra_lance.plan import KEYS, Part, Plan
-from mastra_lance.reading import Handles, Reader
+from mastra_lance.reading import Handles, Reader, latest_first
 
 Versions: TypeAlias = tuple[int, int]
 # Longer rows are quicker as Arrow than as text.
@@ -91,6 +91,10 @@ def _update(handle: Any, layout: Layout, row: Row, stored: Row | None) -> Commit
     pairs = zip(layout.names, row, stored or (), strict=True)
     values = {name: literal(new) for name, new, old in pairs if new != old}
     where = exactly(layout.table, [layout.key(row)])
+    if stored is not None and latest_first(layout.table):
+        # Of rows that the original doubled it is the later one that was read.
+        at = stored[layout.table.positions["updatedAt"]]
+        where = all_of([where, condition(layout.table, Where("updatedAt", "eq", at))])
     return lambda: handle.update(updates_sql=values, where=where)
 
 
