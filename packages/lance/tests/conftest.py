@@ -32,9 +32,9 @@ def storage_factory(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def conformance_share(request: pytest.FixtureRequest) -> float:
-    """A part of the sizes, since a commit takes some milliseconds; all of them for a report."""
-    return 1.0 if request.config.getoption("--conformance-report") else 0.05
+def conformance_share() -> float:
+    """A part of the sizes, since a commit takes some milliseconds whatever is in it."""
+    return 0.05
 
 
 class VectorFactory(Factory):

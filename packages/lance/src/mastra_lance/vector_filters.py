@@ -46,7 +46,7 @@ def entries(metadata: Mapping[str, Any]) -> str:
         if isinstance(value, Mapping):
             inner = cast("Mapping[str, Any]", value)
             left += [(path + STEP + escaped(key), one) for key, one in inner.items()]
-        elements = json_array(value) or ()
+        elements = json_array(cast("object", value)) or ()
         found += [path + ELEMENT + _spelt(one) for one in elements if _is_scalar(one)]
     return ENTRY + "".join([entry + ENTRY for entry in found])
 

@@ -29,6 +29,7 @@ DISTANCES: Final[Mapping[Metric, str]] = {
     "euclidean": "l2",
     "dotproduct": "dot",
 }
+STORED: Final[Mapping[str, Metric]] = {metric: metric for metric in DISTANCES}
 # Between these lengths 32 bits are enough for what LanceDB computes of a vector.
 SHORT, LONG = 1e-6, 1e6
 
@@ -68,7 +69,7 @@ def shape_of(name: str, schema: ArrowSchema, metric: Metric | None = None) -> Sh
         return None
     notes: Mapping[bytes, bytes] = schema.metadata or {}
     stored = notes.get(METRIC_KEY, b"").decode()
-    known = next((one for one in DISTANCES if one == stored), metric or "cosine")
+    known = STORED.get(stored, metric or "cosine")
     index = Index(name=name, dimension=kind.list_size, metric=known)
     foreign = tuple([column for column in schema.names if column.startswith(PREFIX)])
     lacking = tuple([n for n in columns(kind.list_size) if n not in schema.names])
