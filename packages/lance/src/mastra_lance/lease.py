@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from datetime import timedelta
 from typing import Any, Final
 from uuid import uuid4
 
@@ -22,6 +23,8 @@ from mastra_lance.literals import literal, name
 
 TABLE: Final = "mastra_lance_ledger"
 LEASE: Final = 30.0
+EVERY: Final = 100
+KEPT: Final = timedelta(minutes=1)
 _SCHEMA: Final = pa.schema(
     [
         pa.field("holder", pa.string()),
@@ -73,6 +76,7 @@ class LeaseLedger(Ledger):
     async def _alone(self, seconds: float) -> AsyncGenerator[None]:
         holder = uuid4().hex
         await self._taken(holder, seconds)
+        begun = int(await (await self._table()).version())
         extending = asyncio.ensure_future(self._extend(holder))
         try:
             yield
@@ -84,6 +88,9 @@ class LeaseLedger(Ledger):
             await table.update(
                 {"holder": "", "until": 0.0}, where=f"{name('holder')} = {literal(holder)}"
             )
+            if begun // EVERY != int(await table.version()) // EVERY:
+                # Every turn leaves some versions, which nobody needs.
+                await table.optimize(cleanup_older_than=KEPT)
 
     async def _taken(self, holder: str, seconds: float) -> None:
         if await self._take(holder):
