@@ -13,7 +13,17 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from backends import cloudflare, dynoxide, postgres, redis_server, sql_server, sqld, upstash_vector
+from backends import (
+    cloudflare,
+    convex,
+    dynoxide,
+    postgres,
+    qdrant,
+    redis_server,
+    sql_server,
+    sqld,
+    upstash_vector,
+)
 from backends.address import Address, UnavailableError
 
 __all__ = ["SERVERS", "Address", "Server", "UnavailableError", "start"]
@@ -49,9 +59,11 @@ SERVERS: Mapping[str, Server] = {
     "redis": Server(redis_server.direct, "MASTRA_REDIS"),
     "upstash-vector": Server(upstash_vector.cosine, "MASTRA_UPSTASH_VECTOR", ("token", "metric")),
     "upstash-vector-euclidean": Server(upstash_vector.euclidean),
+    "qdrant": Server(qdrant.front, "MASTRA_QDRANT", ("api_key",)),
     "durable-objects": Server(cloudflare.durable_objects, "MASTRA_CLOUDFLARE_DO", ("token",)),
     "mssql": Server(sql_server.front, "MASTRA_MSSQL"),
     "d1": Server(cloudflare.d1, "MASTRA_D1", ("api_token",)),
+    "convex": Server(convex.plain, "MASTRA_CONVEX", ("admin_auth_token",)),
 }
 
 
