@@ -110,6 +110,7 @@ class Session:
         self.affected = 0
         self.error: ServerError | None = None
         self.answer: list[bytes] = []
+        self.prepared: list[str] = []
 
     async def serve(self) -> None:
         listening = asyncio.create_task(self.listen())
@@ -150,7 +151,7 @@ class Session:
         await asyncio.wait({running, asking}, return_when=asyncio.FIRST_COMPLETED)
         if not running.done():
             assert self.database is not None
-            self.database.cancel()
+            await self.database.cancel_safe()
             await asyncio.wait({running})
             await self.finish("ROLLBACK")
             packet = asking.result()
@@ -259,10 +260,6 @@ class Session:
         told = wire.table(names, columns, [row])
         end = wire.done(wire.DONE_IN_PROC, wire.COUNT | wire.MORE, 1)
         return told + end + b"\x79" + bytes(4) + wire.done(wire.DONE_PROC, 0, 0)
-
-    @property
-    def prepared(self) -> list[str]:
-        return self.__dict__.setdefault("_prepared", [])
 
     async def batch(self, text: str, bound: dict[str, Any], token: int) -> bytes:
         """The answer to a batch; what is not caught in it undoes the transaction."""

@@ -136,10 +136,7 @@ def connect(settings: Settings) -> Any:
 
 def raised_by_a_driver(error: BaseException) -> bool:
     """Whether an error is one of a driver's."""
-    module = type(error).__module__.partition(".")[0]
-    return module in {"mssql_python", "pyodbc"} or (
-        isinstance(error, (RuntimeError, ValueError)) and "ddbc" in str(type(error))
-    )
+    return type(error).__module__.partition(".")[0] in MODULES.values()
 
 
 def undone(error: BaseException) -> bool:
