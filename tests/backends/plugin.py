@@ -38,3 +38,21 @@ def sqld(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
 def sqld_jwt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
     """libSQL's server with tokens: its ``extra`` has those that may only read and that are wrong."""
     yield from _running("sqld-jwt", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def mongodb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
+    """A MongoDB replica set: with transactions."""
+    yield from _running("mongodb", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def mongodb_standalone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
+    """A MongoDB server that is no replica set: without transactions."""
+    yield from _running("mongodb-standalone", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def mongoeco(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
+    """Another server of MongoDB's protocol, without transactions."""
+    yield from _running("mongoeco", tmp_path_factory)
