@@ -1,3 +1,3 @@
-"""The contract, on MongoDB."""
+"""The contract, on a replica set."""
 
 from mastra_conformance.suite import *  # noqa: F403

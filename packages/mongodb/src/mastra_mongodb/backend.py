@@ -1,44 +1,41 @@
-"""MongoDB as rows: the only module that imports the driver."""
+"""MongoDB as rows: with ``client``, all that imports the driver."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from typing import Any, ClassVar, Final, TypeAlias, Unpack, cast
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Final, TypeAlias, cast
 
 import bson
 import msgspec
-from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.errors import InvalidBSON
 from pymongo import (
-    AsyncMongoClient,
     DeleteMany,
     DeleteOne,
     IndexModel,
     InsertOne,
-    ReadPreference,
     UpdateMany,
     UpdateOne,
 )
 from pymongo import errors as driver
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.collection import AsyncCollection
-from pymongo.driver_info import DriverInfo
-from pymongo.uri_parser import parse_uri
 
 from mastra_core.errors import (
     ConfigurationError,
     ConflictError,
     CorruptDataError,
     LimitExceededError,
+    StorageError,
     UnavailableError,
 )
 from mastra_core.storage.backend import Backend, Limits
 from mastra_core.storage.driver_errors import ErrorMap
-from mastra_core.storage.loops import PerLoop, at_end_of_loop, pauses
+from mastra_core.storage.loops import pauses
 from mastra_core.storage.matching import matches
 from mastra_core.storage.schema import Change, Delete, Put, Query, Row, Table, Update, Where
-from mastra_mongodb.changes import Operation, Step, steps
+from mastra_mongodb.changes import Key, Operation, Step, inserted_first, keys_of, only, steps
+from mastra_mongodb.client import Connection
 from mastra_mongodb.conditions import Native, any_of, filtered, pushes
 from mastra_mongodb.documents import Document, decoders, row
 from mastra_mongodb.failures import (
@@ -51,59 +48,17 @@ from mastra_mongodb.failures import (
     reason,
 )
 from mastra_mongodb.indexes import missing
-from mastra_mongodb.options import MongoDBOptions, database, hosts_and_database
 from mastra_mongodb.ordered import finished, in_order, unmet
 from mastra_mongodb.queries import WINDOW, Plan, in_order_again, pipeline, plan, windows, with_order
 
-Client: TypeAlias = AsyncMongoClient[Document]
 Session: TypeAlias = AsyncClientSession | None
 
-# Dates come as milliseconds: JSON may have them too, and years beyond those of Python are no error.
-CODEC: Final[CodecOptions[Document]] = CodecOptions(
-    datetime_conversion=DatetimeConversion.DATETIME_MS
-)
 DOCUMENT_BYTES: Final = 16 * 1024 * 1024
 # How much longer than its JSON a value may be in BSON: a list of small numbers.
 GROWTH: Final = 6
 ATTEMPTS: Final = 5
+TOO_LATE: Final = object()
 KEYS_AT_ONCE: Final = 1000
-
-
-def open_backend(**options: Unpack[MongoDBOptions]) -> MongoDBBackend:
-    """The backend for a URL or a client; nothing is opened before the first operation."""
-    unknown = sorted(set(options) - MongoDBOptions.__annotations__.keys())
-    if unknown:
-        raise ConfigurationError(f"MongoDB has no option {', '.join(unknown)}")
-    url, client, named = options.get("url"), options.get("client"), None
-    if client is None:
-        place, named = hosts_and_database(url)
-        _check_url(cast("str", url))
-    elif url is not None or not isinstance(client, AsyncMongoClient):
-        raise ConfigurationError("give a url, or an AsyncMongoClient as client, and not both")
-    else:
-        place = "a given client"
-    return MongoDBBackend(
-        url,
-        place=place,
-        db_name=database(options.get("db_name") or named),
-        client=client,
-        retry_seconds=options.get("retry_seconds", 10.0),
-        skip_default_indexes=options.get("skip_default_indexes", False),
-    )
-
-
-def _check_url(url: str) -> None:
-    """Refuse what the driver would refuse, in words of our own: its own may have the password."""
-    try:
-        parse_uri(url) if url.startswith("mongodb:") else None
-    except driver.PyMongoError as error:
-        kind = type(error).__name__
-    else:
-        return
-    raise ConfigurationError(
-        f"the URL is no MongoDB URL ({kind}); user and password need percent-encoding "
-        "(urllib.parse.quote_plus), and options follow a slash, as in mongodb://u:p@host/db?a=b"
-    )
 
 
 class _RacedError(Exception):
@@ -114,15 +69,13 @@ class MongoDBBackend(Backend):
     """A database of a MongoDB deployment.
 
     A write of several documents is a transaction where the deployment has them (replica sets,
-    sharded clusters), and done in a safe order where it has not; see ``ordered``. ``client`` opens
-    a client; it is called once for each event loop.
+    sharded clusters), and done in a safe order where it has not; see ``ordered``.
     """
 
     name: ClassVar[str] = "MongoDB"
     limits: ClassVar[Limits] = Limits(value_bytes=DOCUMENT_BYTES - 1024)
     errors: ClassVar[ErrorMap] = {
         driver.DocumentTooLarge: LimitExceededError,
-        driver.ConfigurationError: ConfigurationError,
         driver.ConnectionFailure: UnavailableError,
         driver.ExecutionTimeout: UnavailableError,
         driver.WaitQueueTimeoutError: UnavailableError,
@@ -131,55 +84,41 @@ class MongoDBBackend(Backend):
 
     def __init__(
         self,
-        url: str | None,
+        connection: Connection,
         *,
-        db_name: str,
-        place: str,
-        client: Client | None = None,
         retry_seconds: float = 10.0,
         skip_default_indexes: bool = False,
     ) -> None:
         super().__init__()
-        self.place = place
-        self.db_name = db_name
-        self._url = url
-        self._given = client
+        self.connection = connection
+        self.place = connection.place
         self._patience = retry_seconds
         self._only_keys = skip_default_indexes
-        self._has_transactions: bool | None = None
-        self._clients = PerLoop(self._open)
 
     def __repr__(self) -> str:
-        return f"MongoDBBackend({self.place!r}, db_name={self.db_name!r})"
-
-    def _open(self) -> tuple[Client, object]:
-        client: Client = AsyncMongoClient(self._url, driver=DriverInfo("mastra-storage-python"))
-        return client, at_end_of_loop(client.close)
-
-    def _client(self) -> Client:
-        return self._given if self._given is not None else self._clients.get()[0]
-
-    def _collection(self, name: str) -> AsyncCollection[Document]:
-        # What was acknowledged is on the primary; a client may be set up to read elsewhere.
-        return (
-            self._client()
-            .get_database(self.db_name)
-            .get_collection(name, codec_options=CODEC, read_preference=ReadPreference.PRIMARY)
-        )
+        return f"MongoDBBackend({self.place!r}, db_name={self.connection.db_name!r})"
 
     async def server(self) -> str:
         """The name and version that the server gives itself."""
         try:
-            return f"MongoDB {(await self._client().admin.command('buildInfo'))['version']}"
+            info = await self.connection.client().admin.command("buildInfo")
         except Exception as error:
             raise self._translate(error, "ask for the version") from error
+        return f"MongoDB {info['version']}"
 
     async def _setup(self, tables: Sequence[Table]) -> None:
-        await asyncio.gather(*(self._index(table) for table in tables))
+        # One request first: tasks of the driver that wait for a server do not all end when cancelled.
+        await self.connection.has_transactions()
+        done = await asyncio.gather(
+            *(self._index(table) for table in tables), return_exceptions=True
+        )
+        for outcome in done:
+            if isinstance(outcome, BaseException):
+                raise outcome
 
     async def _index(self, table: Table) -> None:
         """Look what is there and add what is not; again if somebody else did so meanwhile."""
-        collection = self._collection(table.name)
+        collection = self.connection.collection(table.name)
         for attempt in range(1, ATTEMPTS + 1):
             specs = missing(table, await self._existing(collection), only_key=self._only_keys)
             models = [
@@ -212,7 +151,8 @@ class MongoDBBackend(Backend):
     async def _documents(self, table: Table, wanted: Plan) -> list[Document]:
         if not wanted.parts:
             return []
-        collection, part, size = self._collection(table.name), wanted.parts[0], wanted.limit or 0
+        collection, size = self.connection.collection(table.name), wanted.limit or 0
+        part = wanted.parts[0]
         if len(wanted.parts) > 1 or part.flags:
             stages = pipeline(table, wanted)
             return await (await collection.aggregate(stages, batchSize=size)).to_list()
@@ -233,14 +173,14 @@ class MongoDBBackend(Backend):
             return found
         decode = [decoders(table, wanted.columns) for wanted in plans]
         size = sum(query.limit or 0 for query in queries)
-        cursor = await self._collection(table.name).aggregate(stages, batchSize=size)
+        cursor = await self.connection.collection(table.name).aggregate(stages, batchSize=size)
         for document in await cursor.to_list():
             number = int(document[WINDOW])
             found[number].append(row(document, decode[number]))
         return [in_order_again(table, q, rows) for q, rows in zip(queries, found, strict=True)]
 
     async def _count(self, table: Table, where: Sequence[Where]) -> int:
-        return await self._collection(table.name).count_documents(filtered(table, where))
+        return await self.connection.collection(table.name).count_documents(filtered(table, where))
 
     def _pushes(self, table: Table, where: Where) -> bool:
         return pushes(table, where)
@@ -265,7 +205,7 @@ class MongoDBBackend(Backend):
         waits, raced = pauses(self._patience), 0
         while True:
             try:
-                return await self._once(made)
+                return await self._once(made, look=raced > 0)
             except _RacedError as error:
                 raced += 1
                 if raced == ATTEMPTS:
@@ -277,28 +217,25 @@ class MongoDBBackend(Backend):
                 transient = error.has_error_label("TransientTransactionError")
                 if not transient and code_of(error) != CONFLICT:
                     raise
-                if not await _next_pause(waits):
+                if await anext(waits, TOO_LATE) is TOO_LATE:
                     raise
 
-    async def _once(self, made: Sequence[Step]) -> dict[int, int]:
+    async def _once(self, made: Sequence[Step], *, look: bool) -> dict[int, int]:
+        """Do all steps; ``look`` for rows that are stored even if they are said to be new."""
         if len(made) == 1 and made[0].single:
             return {made[0].number: await self._checked(made[0], None)}
-        if await self._transactional():
-            return await self._transact(made)
-        return await finished(in_order(made, _Plain(self)))
+        if await self.connection.has_transactions():
+            return await self._transact(made, look=look)
+        return await finished(in_order(made, self))
 
-    async def _transactional(self) -> bool:
-        """Whether the deployment has transactions; asked once."""
-        if self._has_transactions is None:
-            hello = await self._client().admin.command("hello")
-            self._has_transactions = "setName" in hello or hello.get("msg") == "isdbgrid"
-        return self._has_transactions
-
-    async def _transact(self, made: Sequence[Step]) -> dict[int, int]:
-        async with self._client().start_session() as session:
+    async def _transact(self, made: Sequence[Step], *, look: bool) -> dict[int, int]:
+        counts: dict[int, int] = {}
+        async with self.connection.client().start_session() as session:
             await session.start_transaction()
             try:
-                counts = {step.number: await self._checked(step, session) for step in made}
+                for step in made:
+                    stored = await self._stored(step, session, look=look)
+                    counts[step.number] = await self._checked(step, session, stored)
             except BaseException:
                 if session.in_transaction:
                     await session.abort_transaction()
@@ -315,32 +252,79 @@ class MongoDBBackend(Backend):
             except driver.PyMongoError as error:
                 if not error.has_error_label("UnknownTransactionCommitResult"):
                     raise
-                if not await _next_pause(waits):
+                if await anext(waits, TOO_LATE) is TOO_LATE:
                     raise
 
-    async def _checked(self, step: Step, session: Session) -> int:
-        count = await self._run(step, session)
+    async def _stored(self, step: Step, session: Session, *, look: bool) -> set[Key] | None:
+        """The keys of a put's rows that are stored already; ``None`` where it does not matter."""
+        if not step.inserts:
+            return None
+        if not look and cast("Put", step.change).fresh:
+            return set()
+        fields = {"_id": 0, **dict.fromkeys(step.change.table.key, 1)}
+        return keys_of(step, await self.documents_of(step, session, fields))
+
+    async def documents_of(
+        self, step: Step, session: Session = None, fields: Document | None = None
+    ) -> list[Document]:
+        """The stored documents that a step is of, whole unless fields are named."""
+        collection = self.connection.collection(step.collection)
+        filters = [operation.filter for operation in step.operations]
+        if isinstance(step.change, Put):
+            key = step.change.table.key
+            filters = [{name: each[name] for name in key} for each in filters]
+        found: list[Document] = []
+        for i in range(0, len(filters), KEYS_AT_ONCE):
+            some = filters[i : i + KEYS_AT_ONCE]
+            where = some[0] if len(some) == 1 else any_of(some)
+            found += await collection.find(
+                where, fields, session=session, batch_size=KEYS_AT_ONCE
+            ).to_list()
+        return found
+
+    async def _checked(self, step: Step, session: Session, stored: set[Key] | None = None) -> int:
+        parts = [step.operations] if stored is None else inserted_first(step, stored)
+        count = sum([await self._send(step, part, session) for part in parts])
         if step.expect is not None and step.expect != count:
             raise unmet(step)
         return count
 
-    async def _run(self, step: Step, session: Session) -> int:
-        requests = [_REQUESTS[op.kind, op.one](op) for op in step.operations]
+    async def run(self, step: Step, before: Sequence[Document] | None) -> int:
+        """Do a step of a write that is no transaction; ``before`` are the documents as they were."""
+        if step.inserts:
+            return await self._checked(step, None, keys_of(step, before or []))
+        known = before is not None and not isinstance(step.change, Put)
+        return await self._checked(only(step, before or []) if known else step, None)
+
+    async def undo(self, collection: str, operation: Operation) -> None:
+        """Do one operation that takes something back."""
+        request = _REQUESTS[operation.kind, True](operation)
         try:
-            done = await self._collection(step.collection).bulk_write(requests, session=session)
+            await self.connection.collection(collection).bulk_write([request])
         except driver.BulkWriteError as error:
             if code_of(error) not in DUPLICATE:
                 raise
-            at = error.details["writeErrors"][0].get("index", 0)
-            if step.operations[at].kind == "insert":
+
+    async def _send(self, step: Step, operations: Sequence[Operation], session: Session) -> int:
+        """Send operations of a step as one request; how many rows they count for."""
+        requests = [_REQUESTS[operation.kind, operation.one](operation) for operation in operations]
+        try:
+            done = await self.connection.collection(step.collection).bulk_write(
+                requests, session=session
+            )
+        except driver.BulkWriteError as error:
+            if code_of(error) not in DUPLICATE:
+                raise
+            if isinstance(step.change, Put) and step.change.on_conflict == "fail":
                 raise ConflictError(
                     f"{step.collection} has a row with this key already", change=step.number
                 ) from error
             raise _RacedError(step.collection, step.number) from error
-        if isinstance(step.change, Put):
-            skips = step.change.on_conflict == "skip"
-            return done.upserted_count if skips else len(step.operations)
-        return done.matched_count if isinstance(step.change, Update) else done.deleted_count
+        if not isinstance(step.change, Put):
+            matched = done.matched_count if isinstance(step.change, Update) else 0
+            return matched + done.deleted_count
+        skips = step.change.on_conflict == "skip"
+        return done.inserted_count + done.upserted_count if skips else len(operations)
 
     async def _as_stored(
         self, made: Sequence[Step], conflict: ConflictError
@@ -359,68 +343,36 @@ class MongoDBBackend(Backend):
         if not json or not step.single:
             return None
         others = tuple([w for w in change.where if w not in json])
-        found = await self._collection(table.name).find_one(filtered(table, others))
-        if found is None or not matches(table, json, (), row(found, decoders(table, table.columns))):
+        found = await self.connection.collection(table.name).find_one(filtered(table, others))
+        if found is None or not matches(
+            table, json, (), row(found, decoders(table, table.columns))
+        ):
             return None
-        as_read = [
-            Where(w.column, "eq", cast("Any", Native(found.get(w.column)))) for w in json
-        ]
+        as_read = [Where(w.column, "eq", cast("Any", Native(found.get(w.column)))) for w in json]
         exact = steps([msgspec.structs.replace(change, where=(*others, *as_read))])[0]
         exact = msgspec.structs.replace(exact, number=step.number)
         return [exact if one is step else one for one in made]
 
     async def _close(self) -> None:
-        opened = self._clients.pop()
-        if opened is not None:
-            await opened[0].close()
+        await self.connection.close()
 
     def _translate(self, error: Exception, doing: str) -> Exception:
+        text = f"{self!r} could not {doing}"
         code = code_of(error) if isinstance(error, driver.OperationFailure) else None
-        if code in CODES:
-            kind, advice = CODES[code]
-            return kind(f"{self!r} could not {doing}: {advice} ({reason(error)})")
-        for kind, mapped in self.errors.items():
-            if isinstance(error, kind):
-                return mapped(f"{self!r} could not {doing}: {reason(error)}")
+        known = CODES.get(code or 0)
+        if known is not None:
+            return known[0](f"{text}: {known[1]} ({reason(error)})")
+        if isinstance(error, driver.ConfigurationError):
+            return ConfigurationError(f"{text}: {reason(error)}")
+        mapped = next((ours for kind, ours in self.errors.items() if isinstance(error, kind)), None)
+        if mapped is not None:
+            return mapped(f"{text}: {reason(error)}")
+        if isinstance(error, driver.PyMongoError):
+            return StorageError(f"{text}: {type(error).__name__}: {reason(error)}")
         return super()._translate(error, doing)
 
 
-class _Plain:
-    """The documents of a server without transactions, for writes in a safe order."""
-
-    def __init__(self, backend: MongoDBBackend) -> None:
-        self._backend = backend
-
-    async def before(self, step: Step) -> list[Document]:
-        """The documents, whole, that a step will change."""
-        collection = self._backend._collection(step.collection)
-        filters = [operation.filter for operation in step.operations]
-        if isinstance(step.change, Put):
-            key = step.change.table.key
-            filters = [{name: each[name] for name in key} for each in filters]
-        found: list[Document] = []
-        for i in range(0, len(filters), KEYS_AT_ONCE):
-            some = filters[i : i + KEYS_AT_ONCE]
-            found += await collection.find(some[0] if len(some) == 1 else any_of(some)).to_list()
-        return found
-
-    async def run(self, step: Step) -> int:
-        """Do a step."""
-        return await self._backend._checked(step, None)
-
-    async def undo(self, collection: str, operation: Operation) -> None:
-        """Do one operation that takes something back."""
-        request = _REQUESTS[operation.kind, True](operation)
-        try:
-            await self._backend._collection(collection).bulk_write([request])
-        except driver.BulkWriteError as error:
-            if code_of(error) not in DUPLICATE:
-                raise
-
-
-_Request: TypeAlias = (
-    InsertOne[Document] | UpdateOne | UpdateMany | DeleteOne | DeleteMany
-)
+_Request: TypeAlias = InsertOne[Document] | UpdateOne | UpdateMany | DeleteOne | DeleteMany
 _REQUESTS: Final[Mapping[tuple[str, bool], Callable[[Operation], _Request]]] = {
     ("insert", True): lambda op: InsertOne(op.update),
     ("upsert", True): lambda op: UpdateOne(op.filter, op.update, upsert=True),
@@ -434,13 +386,6 @@ _REQUESTS: Final[Mapping[tuple[str, bool], Callable[[Operation], _Request]]] = {
 def _is_json_value(table: Table, where: Where) -> bool:
     json = table.column(where.column).type == "json"
     return json and where.op == "eq" and where.value is not None and not where.path
-
-
-async def _next_pause(waits: AsyncIterator[None]) -> bool:
-    """Wait before another attempt; false where there is no time for one."""
-    async for _ in waits:
-        return True
-    return False
 
 
 def _measure(made: Sequence[Step]) -> None:

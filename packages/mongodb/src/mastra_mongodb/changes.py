@@ -8,7 +8,7 @@ from typing import Any, Final, Literal, TypeAlias, cast
 import msgspec
 
 from mastra_core.storage.schema import Advance, Change, Delete, Put, Row, Table, Update, Value
-from mastra_mongodb.conditions import Filter, filtered
+from mastra_mongodb.conditions import Filter, conjunction, filtered
 from mastra_mongodb.documents import EXACT, Document, encoded
 
 # What one operation does: insert a document, or change or delete one or all that match.
@@ -21,13 +21,15 @@ NEW: Final = {"$eq": [{"$type": "$_id"}, "missing"]}
 class Operation(msgspec.Struct, frozen=True):
     """One operation: ``filter`` says on which documents, ``update`` what becomes of them.
 
-    ``update`` is the document of an insert, the operators of an update, or a pipeline.
+    ``update`` is the document of an insert, the operators of an update, or a pipeline; ``new`` is the
+    document that an upsert makes where none is stored.
     """
 
     kind: Kind
     filter: Filter
     update: Any = None
     one: bool = False
+    new: Document | None = None
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -53,6 +55,12 @@ class Step(msgspec.Struct, frozen=True):
         if isinstance(self.change, Put):
             return self.change.on_conflict == "fail" or "match" in self.change.merge.values()
         return self.change.expect is not None
+
+    @property
+    def inserts(self) -> bool:
+        """Whether rows that are not stored yet can be told from those that are, and inserted."""
+        put = self.change
+        return isinstance(put, Put) and put.on_conflict != "fail" and not self.single
 
     @property
     def single(self) -> bool:
@@ -101,14 +109,11 @@ def _set(change: Update) -> Any:
 
 
 def _operators(fields: Document, absent: Sequence[str], kept: Document | None = None) -> Document:
-    update: Document = {}
-    if fields:
-        update["$set"] = fields
-    if absent:
-        update["$unset"] = dict.fromkeys(absent, "")
-    if kept:
-        update["$setOnInsert"] = kept
-    return update
+    parts: Document = {"$set": fields, "$setOnInsert": kept, "$unset": dict.fromkeys(absent, "")}
+    # An update of nothing is refused by the driver; taking away what is not there is one.
+    return {operator: given for operator, given in parts.items() if given} or {
+        "$unset": {EXACT: ""}
+    }
 
 
 def _pipeline(computed: Document, absent: Sequence[str]) -> list[Document]:
@@ -130,19 +135,20 @@ def _put(put: Put, row: Row) -> Operation:
     table = put.table
     values = dict(zip(table.names, row, strict=True))
     fields, absent = encoded(table, values)
-    where: Filter = {name: {"$eq": values[name]} for name in table.key}
+    where: Filter = {name: values[name] for name in table.key}
     if put.on_conflict == "fail":
         return Operation("insert", where, fields, one=True)
     if put.on_conflict == "skip":
-        return Operation("upsert", where, {"$setOnInsert": fields}, one=True)
+        return Operation("upsert", where, {"$setOnInsert": fields}, one=True, new=dict(fields))
     merge = {name: rule for name, rule in put.merge.items() if name not in table.key}
-    where |= {name: {"$eq": values[name]} for name, rule in merge.items() if rule == "match"}
-    kept = _kept(table, values, merge)
+    where |= {name: values[name] for name, rule in merge.items() if rule == "match"}
+    new, kept = dict(fields), _kept(table, values, merge)
     if "advance" not in merge.values():
-        old = {name: fields.pop(name) for name in list(fields) if name in kept}
+        old = {name: fields.pop(name) for name in new if name in kept}
         gone = [name for name in absent if name not in kept]
-        return Operation("upsert", where, _operators(fields, gone, old), one=True)
-    return Operation("upsert", where, _merged(fields, absent, kept, merge), one=True)
+        return Operation("upsert", where, _operators(fields, gone, old), one=True, new=new)
+    update = _merged(fields, absent, kept, merge)
+    return Operation("upsert", where, update, one=True, new=new)
 
 
 def _kept(table: Table, values: Mapping[str, Value], merge: Mapping[str, str]) -> set[str]:
@@ -168,6 +174,47 @@ def _merged(
     return _pipeline(computed, [name for name in absent if name not in kept])
 
 
+Key: TypeAlias = tuple[Any, ...]
+
+
+def key_of(step: Step, operation: Operation) -> Key:
+    """The key of the row that an operation of a put is of."""
+    return tuple([operation.filter[name] for name in step.change.table.key])
+
+
+def keys_of(step: Step, documents: Sequence[Mapping[str, Any]]) -> set[Key]:
+    """The keys of stored documents."""
+    return {tuple([found.get(n) for n in step.change.table.key]) for found in documents}
+
+
+def only(step: Step, documents: Sequence[Document]) -> Step:
+    """The step on none but these documents, so that what is counted is what can be taken back."""
+    among = {"_id": {"$in": [document["_id"] for document in documents]}}
+    narrowed = [
+        msgspec.structs.replace(each, filter=conjunction([each.filter, among]))
+        for each in step.operations
+    ]
+    return msgspec.structs.replace(step, operations=tuple(narrowed))
+
+
+def inserted_first(step: Step, stored: set[Key]) -> list[tuple[Operation, ...]]:
+    """The operations of a put in two requests: the rows that are new as inserts, then the others.
+
+    An upsert costs a server several times what an insert does.
+    """
+    new: list[Operation] = []
+    others: list[Operation] = []
+    known = set(stored)
+    for operation in step.operations:
+        key = key_of(step, operation)
+        if key in known or operation.kind != "upsert":
+            others.append(operation)
+        else:
+            new.append(Operation("insert", operation.filter, operation.new, one=True))
+        known.add(key)
+    return [tuple(part) for part in (new, others) if part]
+
+
 def undoing(step: Step, before: Sequence[Document]) -> list[Operation]:
     """What takes back a step that was done, where nobody changed the documents since.
 
@@ -176,24 +223,20 @@ def undoing(step: Step, before: Sequence[Document]) -> list[Operation]:
     if isinstance(step.change, Delete):
         return [Operation("insert", {}, document, one=True) for document in before]
     if isinstance(step.change, Update):
-        names = list(cast("Update", step.change).values)
+        names = list(step.change.values)
         update = step.operations[0].update
         return [_restored(document, names, _written(update)) for document in before]
     table = step.change.table
     known = {tuple([document.get(n) for n in table.key]): document for document in before}
     back: list[Operation] = []
-    for row, operation in zip(step.change.rows, step.operations, strict=True):
-        key = tuple([row[table.positions[name]] for name in table.key])
-        old, written = known.get(key), _written(operation.update)
-        if operation.kind == "insert":
-            written = operation.update
+    for operation in step.operations:
+        old = known.get(key_of(step, operation))
         if old is None:
             own = {name: operation.filter[name] for name in table.key}
-            if isinstance(operation.update, dict):
-                written |= operation.update.get("$setOnInsert", {})
-            back.append(Operation("delete", _still(own, written), one=True))
-        elif "$setOnInsert" not in operation.update or "$set" in operation.update:
-            back.append(_restored(old, table.names, written))
+            made = operation.new or operation.update
+            back.append(Operation("delete", _still(own, made), one=True))
+        elif step.change.on_conflict == "replace":
+            back.append(_restored(old, table.names, _written(operation.update)))
     return back
 
 
@@ -201,8 +244,7 @@ def _written(update: Any) -> Document:
     """The fields that an update certainly left with these values."""
     if isinstance(update, list):
         computed = cast("list[Document]", update)[0]["$set"]
-        literal = {n: v["$literal"] for n, v in computed.items() if "$literal" in v}
-        return literal
+        return {n: v["$literal"] for n, v in computed.items() if "$literal" in v}
     return dict(cast("Document", update).get("$set", {}))
 
 

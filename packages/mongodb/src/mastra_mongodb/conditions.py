@@ -60,7 +60,7 @@ def conjunction(parts: Sequence[Filter]) -> Filter:
     merged: Filter = {}
     for part in parts:
         for name, test in part.items():
-            stored = merged.get(name, test)
+            stored: Any = merged.get(name, test)
             if stored is test:
                 merged[name] = test
             elif _mergeable(name, stored, test):
@@ -97,8 +97,10 @@ def _scalar(column: Column, where: Where) -> Filter:
     name, value = column.name, where.value
     if where.op == "in":
         return {name: {"$in": list(cast("tuple[Value, ...]", value))}}
-    if where.op in {"eq", "ne"}:
-        return {name: {f"${where.op}": value}}
+    if where.op == "eq":
+        return {name: value}
+    if where.op == "ne":
+        return {name: {"$ne": value}}
     if value is None:
         return NOTHING
     bound = following(value)
@@ -165,13 +167,12 @@ def _comparison(term: str, op: str, value: object) -> Any:
     if value is None:
         if op not in {"eq", "ne"}:
             return False
-        null = {"$eq": [kind, "null"]}
-        return null if op == "eq" else {"$not": [{"$in": [kind, ["null", "missing"]]}]}
-    same = {"$eq": [term, {"$literal": value}]}
+        other = {"$and": [{"$ne": [kind, "null"]}, {"$ne": [kind, "missing"]}]}
+        return {"$eq": [kind, "null"]} if op == "eq" else other
     if op == "eq":
-        return same
+        return {"$eq": [term, {"$literal": value}]}
     if op == "ne":
-        return {"$and": [{"$ne": [kind, "missing"]}, {"$not": [same]}]}
+        return {"$and": [{"$ne": [kind, "missing"]}, {"$ne": [term, {"$literal": value}]}]}
     if isinstance(value, bool):
         alike: Any = {"$eq": [kind, "bool"]}
     else:
@@ -185,4 +186,4 @@ def any_of(filters: Sequence[Filter]) -> Filter:
     if len(names) > 1:
         return {"$or": list(filters)}
     (name,) = names
-    return {name: {"$in": [each[name]["$eq"] for each in filters]}}
+    return {name: {"$in": [each[name] for each in filters]}}

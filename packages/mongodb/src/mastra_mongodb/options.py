@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, TypedDict
 from urllib.parse import unquote, urlsplit
 
 from mastra_core.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from mastra_mongodb.backend import Client
+    from mastra_mongodb.client import Client
 
 SCHEMES = ("mongodb", "mongodb+srv")
 # What MongoDB allows in no name of a database, on any system.
@@ -42,7 +43,9 @@ def hosts_and_database(url: object) -> tuple[str, str | None]:
         )
     hosts = parts.netloc.rpartition("@")[2]
     if not hosts:
-        raise ConfigurationError(f"{parts.scheme}:// needs a host, as in {parts.scheme}://db.example")
+        raise ConfigurationError(
+            f"{parts.scheme}:// needs a host, as in {parts.scheme}://db.example"
+        )
     return hosts, unquote(parts.path.lstrip("/")) or None
 
 
@@ -57,3 +60,10 @@ def database(name: object) -> str:
             f"{name!r} cannot be the name of a database: at most 63 bytes, without {FORBIDDEN[:-1]}"
         )
     return name
+
+
+def known(options: Mapping[str, object]) -> None:
+    """Refuse an option that there is none of."""
+    unknown = sorted(set(options) - MongoDBOptions.__annotations__.keys())
+    if unknown:
+        raise ConfigurationError(f"MongoDB has no option {', '.join(unknown)}")

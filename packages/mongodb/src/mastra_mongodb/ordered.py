@@ -2,8 +2,9 @@
 
 What may find that the stored rows are not as they should be goes first, and what deletes goes last, as far
 as changes of one collection keep their order. If a change fails, those before it are taken back, except
-where somebody changed the documents meanwhile. A process that ends in the middle leaves what it did
-by then, and others may see a write that is not whole yet.
+where somebody changed the documents meanwhile, and except changes of any number of rows that only others
+like them follow: those fail with the connection, if at all. A process that ends in the middle leaves
+what it did by then, and others may see a write that is not whole yet.
 """
 
 from __future__ import annotations
@@ -23,12 +24,15 @@ T = TypeVar("T")
 class Documents(Protocol):
     """What is needed of the database."""
 
-    async def before(self, step: Step) -> list[Document]:
+    async def documents_of(self, step: Step) -> list[Document]:
         """The documents, whole, that a step will change."""
         ...
 
-    async def run(self, step: Step) -> int:
-        """Do a step; how many documents it affected. What does not hold is a ``ConflictError``."""
+    async def run(self, step: Step, before: Sequence[Document] | None) -> int:
+        """Do a step, on the documents as they were read if they were; how many it affected.
+
+        What does not hold is a ``ConflictError``.
+        """
         ...
 
     async def undo(self, collection: str, operation: Operation) -> None:
@@ -63,21 +67,31 @@ async def in_order(made: Sequence[Step], documents: Documents) -> dict[int, int]
     counts: dict[int, int] = {}
     ordered = safe_order(made)
     try:
-        for step in ordered:
-            before: list[Document] = []
-            if step is not ordered[-1] or _may_stop_halfway(step):
-                before = await documents.before(step)
+        for position, step in enumerate(ordered):
+            before: list[Document] | None = None
+            if _has_a_way_back(step, ordered[position + 1 :]):
+                before = await documents.documents_of(step)
                 _check(step, before)
                 done.append((step, before))
-            counts[step.number] = await documents.run(step)
+            counts[step.number] = await documents.run(step, before)
     except BaseException as error:
         await _take_back(done, documents, error)
         raise
     return counts
 
 
-def _may_stop_halfway(step: Step) -> bool:
-    return not step.single and (step.guarded or isinstance(step.change, Put))
+def _has_a_way_back(step: Step, later: Sequence[Step]) -> bool:
+    """Whether the documents of a step are read first, so that it can be taken back.
+
+    Not of what changes or deletes any number of rows while nothing behind it can be refused.
+    """
+    if step.single:
+        return bool(later)
+    return _may_be_refused(step) or any(_may_be_refused(other) for other in later)
+
+
+def _may_be_refused(step: Step) -> bool:
+    return step.guarded or isinstance(step.change, Put)
 
 
 def _check(step: Step, before: Sequence[Document]) -> None:
@@ -103,7 +117,7 @@ async def _take_back(
         for operation in undoing(step, before):
             try:
                 await documents.undo(step.collection, operation)
-            except Exception as failed:
+            except Exception as failed:  # noqa: BLE001 (whatever it is, it is said)
                 raise UnavailableError(
                     f"a write to {step.collection} failed ({error}) and could not be taken back "
                     f"({failed}): part of it may be there; do it again when the server answers"

@@ -13,8 +13,19 @@ from mastra_core.storage.domains.observability import ObservabilityStorage
 from mastra_core.storage.domains.scores import ScoresStorage
 from mastra_core.storage.domains.workflows import WorkflowsStorage
 from mastra_core.storage.store import BackendStore
-from mastra_mongodb.backend import MongoDBBackend, open_backend
-from mastra_mongodb.options import MongoDBOptions
+from mastra_mongodb.backend import MongoDBBackend
+from mastra_mongodb.client import connection
+from mastra_mongodb.options import MongoDBOptions, known
+
+
+def open_backend(**options: Unpack[MongoDBOptions]) -> MongoDBBackend:
+    """The backend for a URL or a client; nothing is opened before the first operation."""
+    known(options)
+    return MongoDBBackend(
+        connection(options),
+        retry_seconds=options.get("retry_seconds", 10.0),
+        skip_default_indexes=options.get("skip_default_indexes", False),
+    )
 
 
 class MongoDBStore(BackendStore):
