@@ -1,6 +1,6 @@
 """Writes the support matrix between its markers in the README, from reports of the conformance suite.
 
-python .ci/matrix.py reports/*/conformance.json
+python .ci/matrix.py reports/*/*.json
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ BEGIN, END = "<!-- support matrix -->\n", "<!-- end of support matrix -->"
 def main(paths: list[str]) -> None:
     """Replace what stands between the markers."""
     if not paths:
-        sys.exit("name the reports: python .ci/matrix.py reports/*/conformance.json")
+        sys.exit("name the reports: python .ci/matrix.py reports/*/*.json")
     matrix = support_matrix(Report.read(Path(path)) for path in paths)
     before, _, rest = README.read_text().partition(BEGIN)
     _, _, after = rest.partition(END)

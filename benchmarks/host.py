@@ -8,6 +8,7 @@ Requests: `{"do": "seed"}`, `{"do": "open"}`, `{"do": "measure", "cell": …, "t
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import importlib.metadata
 import json
@@ -16,6 +17,8 @@ import os
 import platform
 import sys
 import warnings
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
@@ -35,8 +38,10 @@ class Bench:
         self.system = system
         self._snapshots = 0
 
-    async def seed(self) -> dict[str, Any]:
-        """Write the data, and let go of it."""
+    async def seed(self, sizes: dict[str, int] | None = None) -> dict[str, Any]:
+        """Write the data, and let go of it; with ``sizes`` threads of these alone."""
+        if sizes is not None:
+            self.system.sizes, self.system.threads = sizes, 0
         await self.system.seed()
         await self.system.close()
         return {}
@@ -77,6 +82,46 @@ class Bench:
                 break
         return {"ms": [seconds * 1000 for seconds in (found[1:] or found)]}
 
+    async def load(self, threads: list[str], seconds: float) -> dict[str, Any]:
+        """Have an agent at each thread take turns at once; return the ms of all, and the errors."""
+        self.system.messages = Messages(datetime.now(UTC))
+        self.system.sizes = dict.fromkeys(threads, 0)
+        await self.system.open()
+        gc.freeze()
+        found: list[float] = []
+        errors: Counter[str] = Counter()
+        if self.system.blocking:
+            executor = ThreadPoolExecutor(len(threads))
+            asyncio.get_running_loop().set_default_executor(executor)
+        end = perf_counter() + seconds
+
+        async def agent(thread: str) -> None:
+            while (start := perf_counter()) < end:
+                try:
+                    await self._turn(thread)
+                except Exception as error:  # noqa: BLE001 - whatever it is, it is counted
+                    errors[f"{type(error).__name__}: {error}"[:200]] += 1
+                else:
+                    found.append((perf_counter() - start) * 1000)
+
+        start = perf_counter()
+        await asyncio.gather(*map(agent, threads))
+        spent = perf_counter() - start
+        await self.system.close()
+        return {"ms": found, "errors": errors, "seconds": spent}
+
+    async def _turn(self, thread: str) -> None:
+        """What an agent asks of its memory for one turn: the last 40 messages, and 2 new ones."""
+        await self._called(self.system.last, thread)
+        batch = self.system.inputs(self.system.messages.of(thread, 2))
+        await self._called(self.system.append, batch)
+
+    async def _called(self, work: Callable[[Any], Awaitable[Any]], argument: Any) -> None:
+        if self.system.blocking:
+            await asyncio.to_thread(_without_a_loop, work, argument)
+        else:
+            await work(argument)
+
     async def close(self) -> dict[str, Any]:
         """Let go of the database."""
         await self.system.close()
@@ -112,6 +157,12 @@ class Bench:
         if "save_snapshot" not in absent:
             await self.system.save_snapshot(snapshot())
             expect(await self.system.load_snapshot(), snapshot(), "snapshot")
+
+
+def _without_a_loop(work: Callable[[Any], Any], argument: Any) -> None:
+    """Run a method that is async by its interface only: it never waits."""
+    with contextlib.suppress(StopIteration):
+        work(argument).send(None)
 
 
 def expect(found: object, wanted: object, what: str) -> None:

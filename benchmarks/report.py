@@ -25,7 +25,7 @@ CELLS = {
 }
 MOST = 1.5
 FLAT = 1.2
-BEGIN, END = "<!-- results of run.py -->", "<!-- end of results -->"
+BEGIN, END = "<!-- results of run.py on {} -->", "<!-- end of results on {} -->"
 
 
 class Report:
@@ -114,8 +114,9 @@ class Report:
     def write(self, folder: Path, text: str) -> None:
         """Put the tables between the marks in README.md, and the figures into results/."""
         readme = folder / "README.md"
-        before, _, rest = readme.read_text().partition(BEGIN)
-        readme.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{rest.partition(END)[2]}")
+        begin, end = BEGIN.format(self.database), END.format(self.database)
+        before, _, rest = readme.read_text().partition(begin)
+        readme.write_text(f"{before}{begin}\n\n{text}\n\n{end}{rest.partition(end)[2]}")
         (folder / "results").mkdir(exist_ok=True)
         (folder / "results" / f"{self.database}.json").write_text(self.json())
 

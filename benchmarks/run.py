@@ -1,6 +1,7 @@
 """Runs all systems side by side on the same work and prints tables, ratios and verdicts.
 
 python benchmarks/run.py            everything on SQLite
+python benchmarks/run.py pg         everything on PostgreSQL
 python benchmarks/run.py --only libsql,ours --rounds 60
 python benchmarks/run.py --write    also into README.md and results/
 """
@@ -19,12 +20,14 @@ import subprocess
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from report import CELLS, Report
-from systems import SYSTEMS, entry
+from systems import SERVERS, SYSTEMS, entry
 from workload import (
     APPENDED,
     BATCH,
@@ -118,7 +121,7 @@ def command(name: str, folder: Path) -> list[str]:
         "snapshot": snapshot(),
     }
     script = str(HERE / "systems" / module)
-    return [node(), script, str(folder), str(INTEROP), json.dumps(workload)]
+    return [node(), script, str(folder), str(INTEROP), json.dumps(workload), entry(name).options]
 
 
 def node() -> str:
@@ -131,19 +134,58 @@ def node() -> str:
     spec.loader.exec_module(original)
     try:
         return str(original.install())
-    except original.Unavailable as error:
+    except original.UnavailableOriginalError as error:
         raise NotRunError(str(error)) from error
+
+
+@contextmanager
+def server(name: str, folder: Path) -> Iterator[str]:
+    """Start the server of a database; its address, which a variable of tests/backends may name."""
+    sys.path.insert(0, str(HERE.parent / "tests"))
+    from backends import start
+
+    folder.mkdir()
+    with start(name, folder) as address:
+        yield address.url
+
+
+@contextmanager
+def database(url: str, name: str, folder: Path) -> Iterator[None]:
+    """Make a database for one system, and tell it in its folder where that is; dropped at the end."""
+    import psycopg
+
+    made = f"bench_{os.getpid()}_{name.replace('-', '_')}"
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {made}")
+    folder.mkdir(parents=True)
+    (folder / "url").write_text(urlsplit(url)._replace(path=f"/{made}").geturl())
+    try:
+        yield
+    finally:
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE {made} WITH (FORCE)")
+
+
+def tidied(folder: Path) -> None:
+    """Have a server do at once what it would do later, while others are measured."""
+    if (folder / "url").exists():
+        import psycopg
+
+        with psycopg.connect((folder / "url").read_text(), autocommit=True) as connection:
+            connection.execute("VACUUM (ANALYZE)")
 
 
 def seed(name: str, folder: Path) -> str | None:
     """Write the data of one system; return why it could not be done, if it could not."""
     if (folder / "seeded").exists():
         return None
-    shutil.rmtree(folder, ignore_errors=True)
+    if not (folder / "url").exists():
+        shutil.rmtree(folder, ignore_errors=True)
     try:
         worker = Worker(name, folder)
         worker.ask(do="seed")
         worker.stop()
+        tidied(folder)
     except (NotRunError, OSError) as error:
         return str(error)
     (folder / "seeded").touch()
@@ -238,7 +280,9 @@ def main() -> None:
     parser.add_argument("--times", type=int, default=20, help="runs of a cell in one round")
     parser.add_argument("--budget", type=float, default=0.05, help="seconds for them, if slower")
     parser.add_argument(
-        "--only", help="systems, by name and comma: " + ", ".join(SYSTEMS["sqlite"])
+        "--only",
+        help="systems, by name and comma: "
+        + ", ".join(name for g in SYSTEMS.values() for name in g),
     )
     parser.add_argument("--seeded", type=Path, help="a folder that keeps the seeded databases")
     parser.add_argument("--json", type=Path, help="where the figures are written")
@@ -246,8 +290,16 @@ def main() -> None:
     options = parser.parse_args()
     names = options.only.split(",") if options.only else list(SYSTEMS[options.database])
     report = Report(options.database, machine(), vars(options))
-    with tempfile.TemporaryDirectory(prefix="bench-") as temporary:
+    with tempfile.TemporaryDirectory(prefix="bench-") as temporary, ExitStack() as servers:
         kept = options.seeded or Path(temporary) / "seeded"
+        if options.database in SERVERS:
+            if options.seeded:
+                parser.error("--seeded is for databases in files")
+            url = servers.enter_context(
+                server(SERVERS[options.database], Path(temporary) / "server")
+            )
+            for name in names:
+                servers.enter_context(database(url, name, kept / name))
         say(f"seeding {', '.join(names)}")
         with ThreadPoolExecutor(2) as pool:
             reasons = list(pool.map(lambda name: seed(name, kept / name), names))

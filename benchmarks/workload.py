@@ -115,9 +115,16 @@ class System(ABC):
     absent: ClassVar[frozenset[str]] = frozenset()
     """The cells that the system has no call for."""
 
+    blocking: ClassVar[bool] = False
+    """Whether its calls block their thread, so that calls at once need threads."""
+
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.messages = Messages()
+        self.sizes = dict((*SIZES.items(), APPENDED))
+        """The threads with messages that `seed` writes, and how many these are."""
+        self.threads = THREADS
+        """How many threads of the user `seed` writes."""
 
     @abstractmethod
     async def seed(self) -> None:

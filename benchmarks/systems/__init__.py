@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 class Entry:
     """One row of the tables: known without importing the system, which may not be installed.
 
-    `source` is `module:Class`, or a `.mjs` file that speaks the protocol of `host.py` itself.
+    `source` is `module:Class`, or a `.mjs` file that speaks the protocol of `host.py` itself and
+    takes `options`, as JSON.
     `role` says how verdicts look at it: a `note` is looked at by none. `durability` is what a
     commit waits for: `normal` is a write to the log, `full` is a sync of the disk. Verdicts and
     ratios compare like with like.
@@ -24,6 +25,7 @@ class Entry:
     source: str
     role: Literal["bare", "ours", "peer", "note"] = "peer"
     durability: Literal["normal", "full"] = "normal"
+    options: str = "{}"
 
 
 SYSTEMS: dict[str, dict[str, Entry]] = {
@@ -39,14 +41,14 @@ SYSTEMS: dict[str, dict[str, Entry]] = {
             "note",
             "full",
         ),
-        "ours": Entry("**mastra-libsql {version}**", "ours_libsql:Ours", "ours"),
+        "ours": Entry("**mastra-libsql {version}**", "ours_libsql:OursLibSQL", "ours"),
         "ours-full": Entry(
-            "**mastra-libsql {version}, FULL**", "ours_libsql:OursFull", "ours", "full"
+            "**mastra-libsql {version}, FULL**", "ours_libsql:OursLibSQLFull", "ours", "full"
         ),
         "ours-total": Entry(
-            "mastra-libsql {version}, with total", "ours_libsql:OursWithTotal", "note"
+            "mastra-libsql {version}, with total", "ours_libsql:OursLibSQLWithTotal", "note"
         ),
-        "mastra-ts": Entry("Mastra for TypeScript, @mastra/libsql {version}", "mastra_libsql.mjs"),
+        "mastra-ts": Entry("Mastra for TypeScript, @mastra/libsql {version}", "mastra.mjs"),
         "openai-sqlite": Entry(
             "openai-agents {version} `SQLiteSession`, FULL",
             "openai_sqlite:OpenAISQLite",
@@ -63,7 +65,30 @@ SYSTEMS: dict[str, dict[str, Entry]] = {
             "LangGraph {version}, `add_messages` state, store", "langgraph_sqlite:LangGraph"
         ),
     },
+    "pg": {
+        "pg-bare": Entry("bare psycopg {version}, async", "bare_pg:BarePG", "bare"),
+        "pg-ours": Entry("**mastra-pg {version}**", "ours_pg:OursPG", "ours"),
+        "pg-ours-total": Entry(
+            "mastra-pg {version}, with total", "ours_pg:OursPGWithTotal", "note"
+        ),
+        "pg-mastra-ts": Entry("Mastra for TypeScript, @mastra/pg {version}", "mastra.mjs"),
+        "pg-mastra-ts-bare": Entry(
+            "@mastra/pg {version}, without total", "mastra.mjs", options='{"total": false}'
+        ),
+        "pg-openai": Entry(
+            "openai-agents {version} `SQLAlchemySession`", "openai_sqlalchemy:OpenAISQLAlchemyPG"
+        ),
+        "pg-agno": Entry("agno {version} `PostgresDb`", "agno_pg:AgnoPG"),
+        "pg-google-adk": Entry(
+            "Google ADK {version} `DatabaseSessionService`", "google_adk:GoogleADKPG"
+        ),
+        "pg-langgraph": Entry(
+            "LangGraph {version}, `add_messages` state, store", "langgraph_pg:LangGraphPG"
+        ),
+    },
 }
+SERVERS = {"pg": "postgres"}
+"""The databases that are on a server, and its name in `tests/backends`."""
 
 
 def entry(name: str) -> Entry:

@@ -13,7 +13,7 @@ from agno.run.agent import RunOutput
 from agno.run.base import RunStatus
 from agno.session import AgentSession, WorkflowSession
 from sqlalchemy import create_engine, insert
-from workload import APPENDED, LAST, NEWEST, OWNER, SIZES, TEXT, THREADS, USER, Message, System
+from workload import APPENDED, LAST, NEWEST, OWNER, TEXT, USER, Message, System
 
 from systems.pragmas import relaxed
 
@@ -31,12 +31,19 @@ class AgnoSQLite(System):
     """
 
     package = "agno"
+    blocking = True
     settings = "WAL, synchronous NORMAL (set on the engine)"
+
+    def connect(self) -> Any:
+        """Return the database on an engine of its own."""
+        self.engine = create_engine(f"sqlite:///{self.folder / 'agno.db'}")
+        relaxed(self.engine)
+        return SqliteDb(db_engine=self.engine)
 
     async def seed(self) -> None:
         await self.open()
         now = int(time.time())
-        for thread, size in (*SIZES.items(), APPENDED):
+        for thread, size in self.sizes.items():
             self.db.upsert_session(self._session(thread, OWNER, now))
             self.db.upsert_run(self.inputs(self.messages.of(thread, 1)), thread, OWNER, 0)
             runs = self.db._get_table("runs", create_table_if_not_found=True)
@@ -49,11 +56,11 @@ class AgnoSQLite(System):
                 done += len(batch)
                 with self.engine.begin() as connection:
                     connection.execute(insert(runs), rows)
-        for first in range(0, THREADS, 1_000):
+        for first in range(0, self.threads, 1_000):
             self.db.upsert_sessions(
                 [
                     self._session(
-                        f"thread-{first + number:06}", USER, now - THREADS + first + number
+                        f"thread-{first + number:06}", USER, now - self.threads + first + number
                     )
                     for number in range(1_000)
                 ],
@@ -61,11 +68,10 @@ class AgnoSQLite(System):
             )
 
     async def open(self) -> None:
-        self.engine = create_engine(f"sqlite:///{self.folder / 'agno.db'}")
-        relaxed(self.engine)
-        self.db = SqliteDb(db_engine=self.engine)
+        self.db = self.connect()
         self.index = APPENDED[1]
-        self.appended = self._session(APPENDED[0], OWNER, int(time.time()))
+        now = int(time.time())
+        self.appended = {thread: self._session(thread, OWNER, now) for thread in self.sizes}
 
     async def close(self) -> None:
         self.engine.dispose()
@@ -81,9 +87,9 @@ class AgnoSQLite(System):
         )
 
     async def append(self, batch: Any) -> None:
-        self.db.upsert_run(batch, APPENDED[0], OWNER, self.index)
+        self.db.upsert_run(batch, batch.session_id, OWNER, self.index)
         self.index += 1
-        self.db.upsert_session(self.appended)
+        self.db.upsert_session(self.appended[batch.session_id])
 
     async def last(self, thread: str) -> Sequence[Any]:
         session = self.db.get_session(thread, SessionType.AGENT, runs_limit=LAST)

@@ -24,6 +24,7 @@ from workload import (
 )
 
 from systems.pragmas import relaxed
+from systems.server import sqlalchemy_url
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,6 +41,12 @@ class GoogleADK(System):
 
     package = "google-adk"
     settings = "aiosqlite, WAL, synchronous NORMAL (set on the engine)"
+
+    def connect(self) -> DatabaseSessionService:
+        """Return the service on the system's database."""
+        service = DatabaseSessionService(f"sqlite+aiosqlite:///{self.folder / 'adk.db'}")
+        relaxed(service.db_engine.sync_engine)
+        return service
 
     async def seed(self) -> None:
         await self._connect()
@@ -78,8 +85,7 @@ class GoogleADK(System):
         self.run = await self._session("run", 0)
 
     async def _connect(self) -> None:
-        self.service = DatabaseSessionService(f"sqlite+aiosqlite:///{self.folder / 'adk.db'}")
-        relaxed(self.service.db_engine.sync_engine)
+        self.service = self.connect()
         await self.service.prepare_tables()
 
     async def close(self) -> None:
@@ -129,3 +135,12 @@ class GoogleADK(System):
             session_id=thread,
             config=GetSessionConfig(num_recent_events=events),
         )
+
+
+class GoogleADKPG(GoogleADK):
+    """The same on PostgreSQL, with the driver of its documentation."""
+
+    settings = "asyncpg, defaults"
+
+    def connect(self) -> DatabaseSessionService:
+        return DatabaseSessionService(sqlalchemy_url(self.folder, "asyncpg"))

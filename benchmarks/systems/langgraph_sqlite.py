@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import time
 from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
 import aiosqlite
@@ -53,15 +55,20 @@ class LangGraph(System):
             )
 
     async def open(self) -> None:
-        self.saver = AsyncSqliteSaver(await self._connect("langgraph.db"))
+        self.versions = itertools.count(time.time_ns())
+        self.saver, self.store = await self.connect()
         await self.saver.setup()
-        self.store = AsyncSqliteStore(await self._connect("langgraph-store.db"))
         await self.store.setup()
         builder = StateGraph(State)
         builder.add_node("chat", lambda _: {"messages": []})
         builder.add_edge(START, "chat")
         builder.add_edge("chat", END)
         self.graph = builder.compile(checkpointer=self.saver)
+
+    async def connect(self) -> tuple[Any, Any]:
+        """Return the saver and the store on the system's database."""
+        saver = AsyncSqliteSaver(await self._connect("langgraph.db"))
+        return saver, AsyncSqliteStore(await self._connect("langgraph-store.db"))
 
     async def _connect(self, name: str) -> aiosqlite.Connection:
         connection = await aiosqlite.connect(self.folder / name, isolation_level=None)
@@ -89,9 +96,11 @@ class LangGraph(System):
 
     async def save_snapshot(self, value: dict[str, Any]) -> None:
         checkpoint = empty_checkpoint()
+        # A value of a version that is stored would not be written again.
+        versions = {"snapshot": next(self.versions)}
         checkpoint["channel_values"] = {"snapshot": value}
-        checkpoint["channel_versions"] = {"snapshot": 1}
-        await self.saver.aput(self._config("run"), checkpoint, {"step": 1}, {"snapshot": 1})
+        checkpoint["channel_versions"] = versions
+        await self.saver.aput(self._config("run"), checkpoint, {"step": 1}, versions)
 
     async def load_snapshot(self) -> Any:
         found = await self.saver.aget_tuple(self._config("run"))

@@ -1,6 +1,8 @@
-"""openai-agents' session over SQLAlchemy and aiosqlite."""
+"""openai-agents' session over SQLAlchemy."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from agents.extensions.memory import SQLAlchemySession
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -8,6 +10,10 @@ from workload import APPENDED, SIZES
 
 from systems.openai_sqlite import OpenAISQLite
 from systems.pragmas import relaxed
+from systems.server import sqlalchemy_url
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine
 
 
 class OpenAISQLAlchemy(OpenAISQLite):
@@ -15,9 +21,14 @@ class OpenAISQLAlchemy(OpenAISQLite):
 
     settings = "aiosqlite, WAL, synchronous NORMAL (set on the engine)"
 
+    def connect(self) -> AsyncEngine:
+        """Return an engine on the system's database."""
+        engine = create_async_engine(f"sqlite+aiosqlite:///{self.folder / 'openai.db'}")
+        relaxed(engine.sync_engine)
+        return engine
+
     async def open(self) -> None:
-        self.engine = create_async_engine(f"sqlite+aiosqlite:///{self.folder / 'openai.db'}")
-        relaxed(self.engine.sync_engine)
+        self.engine = self.connect()
         self.sessions = {
             thread: SQLAlchemySession(thread, engine=self.engine, create_tables=True)
             for thread in (*SIZES, APPENDED[0])
@@ -25,3 +36,12 @@ class OpenAISQLAlchemy(OpenAISQLite):
 
     async def close(self) -> None:
         await self.engine.dispose()
+
+
+class OpenAISQLAlchemyPG(OpenAISQLAlchemy):
+    """The same on PostgreSQL, with the driver of its documentation."""
+
+    settings = "asyncpg, defaults"
+
+    def connect(self) -> AsyncEngine:
+        return create_async_engine(sqlalchemy_url(self.folder, "asyncpg"))

@@ -1,96 +1,37 @@
-"""This project's `LibSQLStore`, with its records, checks and conflict rules."""
+"""This project's `LibSQLStore`."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import ClassVar
 
-from workload import LAST, NEWEST, OWNER, USER, Message, System
-
-from mastra_core.records import Message as Record
 from mastra_libsql import LibSQLStore
+from systems.ours import WRITES, Ours
 from systems.tables import fill
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
-READS = frozenset({"last_1k", "last_10k", "last_100k", "newest_threads"})
-WRITES = frozenset({"append_one", "append_many", "save_snapshot", "load_snapshot"})
-
-
-class Ours(System):
-    """Listings without a total, as an agent reads its memory."""
+class OursLibSQL(Ours):
+    """As it comes, on a file."""
 
     package = "mastra-libsql"
     settings = "defaults: WAL, synchronous NORMAL; listings with `with_total=False`"
     synchronous: ClassVar[str] = "NORMAL"
-    with_total: ClassVar[bool] = False
 
     async def seed(self) -> None:
         await fill(self.folder / "mastra.db", self.messages)
 
-    async def open(self) -> None:
-        self.store = LibSQLStore(
-            id="bench", url=f"file:{self.folder / 'mastra.db'}", synchronous=self.synchronous
-        )
-        await self.store.init()
-
-    async def close(self) -> None:
-        if hasattr(self, "store"):
-            await self.store.close()
-
-    def inputs(self, messages: Sequence[Message]) -> Any:
-        return [
-            Record(
-                id=message.id,
-                thread_id=message.thread,
-                resource_id=OWNER,
-                role=message.role,
-                content=message.content,
-                created_at=message.created_at,
-            )
-            for message in messages
-        ]
-
-    async def append(self, batch: Any) -> None:
-        await self.store.memory.save_messages(batch)
-
-    async def last(self, thread: str) -> Sequence[Any]:
-        page = await self.store.memory.list_messages(
-            thread,
-            per_page=LAST,
-            order_by={"field": "createdAt", "direction": "DESC"},
-            with_total=self.with_total,
-        )
-        return page.messages
-
-    async def newest_threads(self) -> Sequence[Any]:
-        page = await self.store.memory.list_threads(
-            resource_id=USER,
-            per_page=NEWEST,
-            order_by={"field": "updatedAt", "direction": "DESC"},
-            with_total=self.with_total,
-        )
-        return page.threads
-
-    async def save_snapshot(self, value: dict[str, Any]) -> None:
-        await self.store.workflows.persist_workflow_snapshot(
-            workflow_name="workflow", run_id="run", snapshot=value
-        )
-
-    async def load_snapshot(self) -> Any:
-        return await self.store.workflows.load_workflow_snapshot(
-            workflow_name="workflow", run_id="run"
-        )
+    def connect(self) -> LibSQLStore:
+        path = self.folder / "mastra.db"
+        return LibSQLStore(id="bench", url=f"file:{path}", synchronous=self.synchronous)
 
 
-class OursFull(Ours):
+class OursLibSQLFull(OursLibSQL):
     """The same with a disk sync at every commit."""
 
     settings = '`synchronous="FULL"`; listings with `with_total=False`'
     synchronous = "FULL"
 
 
-class OursWithTotal(Ours):
+class OursLibSQLWithTotal(OursLibSQL):
     """The listings with their total, which is a count of all that match."""
 
     settings = "defaults, `with_total=True`"

@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from backends import mongodb, sqld
+from backends import mongodb, postgres, sqld
 from backends.address import Address, UnavailableError
 
 __all__ = ["SERVERS", "Address", "Server", "UnavailableError", "start"]
@@ -43,6 +43,7 @@ class Server(NamedTuple):
 SERVERS: Mapping[str, Server] = {
     "sqld": Server(sqld.plain, "MASTRA_LIBSQL", ("auth_token",)),
     "sqld-jwt": Server(sqld.with_jwt),
+    "postgres": Server(postgres.plain, "MASTRA_PG"),
     "mongodb": Server(mongodb.replica_set, "MASTRA_MONGODB"),
     "mongodb-standalone": Server(mongodb.standalone, "MASTRA_MONGODB_STANDALONE"),
     "mongoeco": Server(mongodb.mongoeco),

@@ -41,6 +41,12 @@ def sqld_jwt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
 
 
 @pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
+    """PostgreSQL with pgvector; its user may create databases."""
+    yield from _running("postgres", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
 def mongodb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
     """A MongoDB replica set: with transactions."""
     yield from _running("mongodb", tmp_path_factory)

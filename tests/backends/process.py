@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import subprocess
 import sys
@@ -18,6 +19,8 @@ GUARD = Path(__file__).with_name("guard.py")
 ATTEMPTS = 3
 START_SECONDS = 30
 PAUSE = 0.02
+# A server that waits for its clients to leave at SIGTERM ends at once at this one.
+FAST_STOP = signal.SIGINT
 
 
 def free_port() -> int:
@@ -45,15 +48,19 @@ def serving(
     *,
     port: int | None = None,
     environment: Mapping[str, str] | None = None,
+    user: int | None = None,
+    stop: signal.Signals = signal.SIGTERM,
 ) -> Iterator[int]:
     """The port of a server whose command line is made for a free port (or for the given one).
 
     Another process may take the port in between; the server then ends at once and gets a new one.
+    It runs as another ``user`` if one is given, and is stopped by the signal ``stop``.
     """
+    guarded = [sys.executable, "-I", "-S", GUARD, "" if user is None else str(user), str(int(stop))]
     log = folder / "server.log"
     for attempt in range(1, ATTEMPTS + 1):
         taken = port or free_port()
-        process = _spawn(command(taken), log, environment)
+        process = _spawn([*guarded, *command(taken)], log, environment)
         try:
             if _healthy(process, lambda taken=taken: health(taken)):
                 yield taken
@@ -71,7 +78,7 @@ def _spawn(
     with log.open("wb") as output:
         # A session of its own: an interrupt at the terminal is for the tests, which then stop it.
         return subprocess.Popen(
-            [sys.executable, "-I", "-S", GUARD, *command],
+            command,
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=subprocess.STDOUT,

@@ -1,21 +1,37 @@
-"""One database file with the original's store and ours on it, for every test in this folder."""
+"""One database with the original's store and ours on it, for every test in this folder."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-import shutil
-import sqlite3
 from collections.abc import AsyncIterator, Iterator
-from contextlib import closing
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from backends import Address
 
-from mastra_libsql import LibSQLStore
+from mastra_core.storage.store import BackendStore
+from mastra_libsql import LibSQLVector
 
+from .databases import File, Postgres, Shared, new_postgres
 from .original import Original, OriginalStore, UnavailableOriginalError, install
+
+DATABASES = ("libsql", "postgresql")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the mark of tests that hold on some databases only."""
+    config.addinivalue_line("markers", "only(*databases): the databases that the test is for")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what uses a database on every one that it is for."""
+    if "database" in metafunc.fixturenames:
+        mark = metafunc.definition.get_closest_marker("only")
+        wanted = mark.args if mark else DATABASES
+        metafunc.parametrize("database", wanted, indirect=True, scope="session")
 
 
 @pytest.fixture(scope="session")
@@ -31,49 +47,97 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Original]:
         yield running
 
 
+@pytest.fixture(scope="session")
+def database(request: pytest.FixtureRequest) -> str:
+    """Which database it is; every test runs on each, unless it is marked with those it is for."""
+    return request.param
+
+
 @pytest.fixture(scope="session", params=["original", "ours"])
-def made_by(
+def made(
     request: pytest.FixtureRequest,
+    database: str,
     original: Original,
     tmp_path_factory: pytest.TempPathFactory,
-) -> Path:
-    """An empty database that one side made and the other then set up as well, to be copied."""
-    path = tmp_path_factory.mktemp("made") / f"{request.param}.db"
+) -> Iterator[Shared]:
+    """An empty database that one side made and the other then set up as well."""
+    with _new(database, request, tmp_path_factory) as shared:
+        asyncio.run(_set_up(shared, original.store(shared.url), first=request.param))
+        yield shared
 
-    async def make() -> None:
-        theirs = original.store(path)
-        if request.param == "original":
-            await theirs.init()
-        async with LibSQLStore(id="ours", url=f"file:{path}") as ours:
-            await ours.init()
-        if request.param == "ours":
-            await theirs.init()
-        await theirs.close()
 
-    asyncio.run(make())
-    # A copy is of one file, and both sides leave what they wrote last in a log beside it.
-    with closing(sqlite3.connect(path)) as connection:
-        busy, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-        assert not busy
-    return path
+@contextmanager
+def _new(
+    database: str, request: pytest.FixtureRequest, folders: pytest.TempPathFactory
+) -> Iterator[Shared]:
+    if database == "libsql":
+        yield File(folders.mktemp("made") / "made.db")
+    else:
+        with new_postgres(request.getfixturevalue("postgres").url) as shared:
+            yield shared
+
+
+async def _set_up(shared: Shared, theirs: OriginalStore, *, first: str) -> None:
+    if first == "original":
+        await theirs.init()
+    async with shared.ours() as ours:
+        await ours.init()
+    if first == "ours":
+        await theirs.init()
+    await theirs.close()
 
 
 @pytest.fixture
-def path(made_by: Path, tmp_path: Path) -> Path:
-    """The file that both sides use in a test."""
-    return Path(shutil.copy(made_by, tmp_path / "shared.db"))
+def shared(made: Shared, tmp_path: Path) -> Shared:
+    """The database that both sides use in a test."""
+    return made.copied(tmp_path)
+
+
+@pytest.fixture
+def path(shared: Shared) -> Path:
+    """The file of the test, where it is one."""
+    assert isinstance(shared, File)
+    return shared.path
 
 
 @pytest_asyncio.fixture
-async def theirs(original: Original, path: Path) -> AsyncIterator[OriginalStore]:
-    """The original's store on the file."""
-    store = original.store(path)
+async def theirs(original: Original, shared: Shared) -> AsyncIterator[OriginalStore]:
+    """The original's store on the database."""
+    store = original.store(shared.url)
     yield store
     await store.close()
 
 
 @pytest_asyncio.fixture
-async def ours(path: Path) -> AsyncIterator[LibSQLStore]:
-    """Our store on the file."""
-    async with LibSQLStore(id="ours", url=f"file:{path}") as store:
+async def ours(shared: Shared) -> AsyncIterator[BackendStore]:
+    """Our store on the database."""
+    async with shared.ours() as store:
+        yield store
+
+
+@pytest.fixture
+def new_database(postgres: Address) -> Iterator[Postgres]:
+    """A database of PostgreSQL that neither side has set up."""
+    with new_postgres(postgres.url) as shared:
+        yield shared
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Path:
+    """A file that neither side has set up."""
+    return tmp_path / "empty.db"
+
+
+@pytest_asyncio.fixture
+async def alone(original: Original, empty: Path) -> AsyncIterator[OriginalStore]:
+    """The original's stores on the empty file."""
+    store = original.store(empty)
+    yield store
+    await store.close()
+
+
+@pytest_asyncio.fixture
+async def vectors(empty: Path) -> AsyncIterator[LibSQLVector]:
+    """Our vectors on the same file."""
+    async with LibSQLVector(id="ours", url=f"file:{empty}") as store:
         yield store

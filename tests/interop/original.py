@@ -1,4 +1,4 @@
-"""The original's libSQL store as Python sees it: a Node process that answers JSON lines."""
+"""The original's stores as Python sees it: a Node process that answers JSON lines."""
 
 from __future__ import annotations
 
@@ -65,9 +65,12 @@ def _version(node: str | Path) -> tuple[int, ...]:
 
 
 class Original:
-    """A running Node process with the original's stores, one for each database file."""
+    """A running Node process with the original's stores, one for each database.
 
-    def __init__(self, node: Path, complaints: Path) -> None:
+    ``zone`` is the time zone of the process, as an application's server might have it.
+    """
+
+    def __init__(self, node: Path, complaints: Path, *, zone: str = "UTC") -> None:
         self._complaints = complaints
         self._ids = count(1)
         self._waiting: dict[int, Future[Any]] = {}
@@ -77,7 +80,7 @@ class Original:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stderr,
-                env={**os.environ, "MASTRA_TELEMETRY_DISABLED": "1"},
+                env={**os.environ, "MASTRA_TELEMETRY_DISABLED": "1", "TZ": zone},
                 encoding="utf-8",
             )
         assert self._process.stdin is not None
@@ -100,9 +103,9 @@ class Original:
         for future in self._waiting.values():
             future.set_exception(gone)
 
-    def store(self, path: Path) -> OriginalStore:
-        """The original's store on the database file at ``path``."""
-        return OriginalStore(self, f"file:{path}")
+    def store(self, place: Path | str) -> OriginalStore:
+        """The original's store on the database file at a path, or on what a URL names."""
+        return OriginalStore(self, f"file:{place}" if isinstance(place, Path) else place)
 
     async def call(self, url: str, domain: str | None, method: str, args: list[Any]) -> Any:
         """Call a method of the original's domain, or of its store where no domain is named."""
@@ -125,7 +128,11 @@ class Original:
 
 
 class OriginalStore:
-    """The original's store on one file: ``await store.memory.getThreadById(threadId="t")``."""
+    """The original's store on one database: ``await store.memory.getThreadById(threadId="t")``.
+
+    ``store.vector`` is the original's vector store on the same database, ``store.recall`` its
+    ``Memory`` over both.
+    """
 
     def __init__(self, original: Original, url: str) -> None:
         self._original = original
@@ -138,13 +145,15 @@ class OriginalStore:
             self.datasets,
             self.experiments,
         ) = (OriginalDomain(original, url, domain) for domain in DOMAINS)
+        self.vector = OriginalDomain(original, url, "vector")
+        self.recall = OriginalDomain(original, url, "recall")
 
     async def init(self) -> None:
         """Create or migrate every table that the original knows."""
         await self._original.call(self._url, None, "init", [])
 
     async def close(self) -> None:
-        """Let go of the file."""
+        """Let go of the database."""
         await self._original.call(self._url, None, "close", [])
 
 

@@ -54,5 +54,8 @@ def fields_of(record: type[msgspec.Struct]) -> set[str]:
 def _moment(name: str, value: Any) -> Any:
     # The original answers times of scores as text.
     if name.endswith("At") and isinstance(value, str):
-        return datetime.fromisoformat(value)
+        value = datetime.fromisoformat(value)
+    if isinstance(value, datetime):
+        # Where the database's clock wrote it, it has microseconds, which JavaScript cuts off.
+        value = value.replace(microsecond=value.microsecond // 1000 * 1000)
     return value

@@ -16,7 +16,7 @@ from .test_observability import SPAN, camel, create_ours, span, unstamped
 from .test_scores import SCORE, save_ours, score
 from .test_workflows import KEY, RUN, SNAPSHOT, THEIR_KEY, run
 
-pytestmark = pytest.mark.asyncio
+pytestmark = [pytest.mark.asyncio, pytest.mark.only("libsql")]
 
 
 async def test_a_state_of_a_run_is_a_change_of_the_run(ours, theirs):

@@ -17,7 +17,7 @@ from .plain import at, plain, plains
 from .test_messages import ids, message, record
 from .test_threads import RESOURCE, THREAD, thread
 
-pytestmark = pytest.mark.asyncio
+pytestmark = [pytest.mark.asyncio, pytest.mark.only("libsql")]
 
 WRITERS = 10
 

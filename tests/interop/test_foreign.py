@@ -22,7 +22,7 @@ from .test_scores import SCORE, save_ours
 from .test_threads import RESOURCE, THREAD, thread
 from .test_workflows import KEY, RUN, persist_ours
 
-pytestmark = pytest.mark.asyncio
+pytestmark = [pytest.mark.asyncio, pytest.mark.only("libsql")]
 
 Sql = Callable[..., list[tuple]]
 

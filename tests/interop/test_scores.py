@@ -81,14 +81,16 @@ async def test_the_original_reads_a_score_of_ours(ours, theirs):
     assert plain(await theirs.scores.getScoreById(id="score-1")) == SCORE
 
 
-async def test_a_score_with_nothing_but_what_it_needs_goes_both_ways(ours, theirs):
+async def test_a_score_with_nothing_but_what_it_needs_goes_both_ways(ours, theirs, database):
     bare = {name: SCORE[name] for name in REQUIRED}
     await theirs.scores.saveScore({**bare, "id": "score-1"})
     await save_ours(ours, {**bare, "id": "score-2"})
 
     for number in ("score-1", "score-2"):
         mine = plain(await ours.scores.get_score_by_id(number))
-        assert unstamped(mine) == {**bare, "id": number}
+        # On PostgreSQL the column must not be empty, so that the original stores a text there.
+        stored = {"input": ""} if (number, database) == ("score-1", "postgresql") else {}
+        assert unstamped(mine) == {**bare, **stored, "id": number}
         assert plain(await theirs.scores.getScoreById(id=number)) == mine
 
 

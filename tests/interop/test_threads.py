@@ -196,8 +196,11 @@ async def test_a_thread_given_to_another_resource_by_one_side_belongs_to_it_on_t
     expected = thread(resourceId="resource-2", updatedAt=moved.updated_at)
     assert plain(await theirs.memory.getThreadById(threadId="thread-1")) == expected
 
-    back = await theirs.memory.updateThreadResourceId(threadId="thread-1", resourceId="resource-1")
+    await theirs.memory.updateThreadResourceId(threadId="thread-1", resourceId="resource-1")
+    back = await theirs.memory.getThreadById(threadId="thread-1")
     expected = thread(updatedAt=back["updatedAt"])
+    assert plain(back) == expected
+    assert back["updatedAt"] >= moved.updated_at
     assert plain(await ours.memory.get_thread_by_id("thread-1")) == expected
 
 

@@ -53,6 +53,13 @@ def test_json_that_others_wrote_with_a_lone_surrogate_is_still_read():
     assert from_json('{"a": "\\ud800"}') == {"a": "\ufffd"}
 
 
+def test_nul_that_others_stored_is_left_out_when_it_is_read():
+    assert from_json('{"a\\u0000": ["b\\u0000c", 1]}') == {"a": ["bc", 1]}
+    assert from_json(b'"b\\u0000c"') == "bc"
+    # An escaped backslash before it: six characters of text.
+    assert from_json('"\\\\u0000"') == "\\u0000"
+
+
 def test_times_ids_and_structs_become_the_text_that_javascript_would_write():
     at = datetime(2026, 1, 2, 3, 4, 5, 678000, UTC)
     assert json.loads(to_json(UUID(int=7))) == "00000000-0000-0000-0000-000000000007"

@@ -19,8 +19,8 @@ from mastra_core.errors import (
     InvalidArgumentError,
     NotFoundError,
 )
+from mastra_core.storage import json_schemas
 from mastra_core.storage.codec import Codec
-from mastra_core.storage.domains import item_schemas
 from mastra_core.storage.domains.datasets import DatasetsStorage
 from mastra_core.storage.domains.experiments import ExperimentsStorage
 from mastra_core.storage.domains.item_identity import ItemIdentityConflictError, NewDatasetItem
@@ -765,7 +765,7 @@ async def test_a_schema_without_the_package_says_what_to_install(datasets, monke
             raise ImportError(name)
         return import_(name, *rest)
 
-    item_schemas._compiled.cache_clear()
+    json_schemas._compiled.cache_clear()
     monkeypatch.delitem(sys.modules, "jsonschema_rs", raising=False)
     monkeypatch.setattr(builtins, "__import__", refuse)
     with pytest.raises(ConfigurationError, match=r"pip install 'mastra-core\[datasets\]'"):

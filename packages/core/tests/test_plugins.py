@@ -8,8 +8,15 @@ from importlib.metadata import EntryPoint
 
 import pytest
 
-from mastra_core import ConfigurationError, InMemoryStore, open_storage, plugins
-from mastra_core.plugins import Adapter, hookimpl
+from mastra_core import (
+    ConfigurationError,
+    InMemoryStore,
+    InMemoryVector,
+    open_storage,
+    open_vector,
+    plugins,
+)
+from mastra_core.plugins import Adapter, VectorAdapter, hookimpl
 
 
 class Plugin:
@@ -24,6 +31,33 @@ class Plugin:
         return Adapter(
             name="x", schemes=self.schemes, connect=lambda url, **_: InMemoryStore(id=url)
         )
+
+
+class Vectors:
+    """The module of a package that has a vector store only."""
+
+    def __init__(self, *schemes: str) -> None:
+        self.schemes = schemes
+
+    @hookimpl
+    def mastra_vector_adapter(self) -> VectorAdapter:
+        """A vector store that is the one in memory."""
+        return VectorAdapter(
+            name="v", schemes=self.schemes, connect=lambda url, **_: InMemoryVector(id=url)
+        )
+
+
+class Both(Plugin, Vectors):
+    """The module of a package that has both."""
+
+
+class Wrong:
+    """The module of a package that takes one for the other."""
+
+    @hookimpl
+    def mastra_vector_adapter(self) -> Adapter:
+        """No vector store."""
+        return Adapter(name="x", schemes=("x",), connect=lambda url: InMemoryStore(id=url))
 
 
 @pytest.fixture
@@ -97,6 +131,50 @@ def test_what_is_no_url_is_refused(url):
 
 def test_memory_needs_no_adapter():
     assert isinstance(open_storage("memory:"), InMemoryStore)
+    assert isinstance(open_vector("memory:"), InMemoryVector)
+    assert open_vector("memory:", id="mine").id == "mine"
+
+
+def test_a_package_may_have_a_vector_store_only(announce):
+    announce(duck=Vectors("duckdb"))
+    assert open_vector("duckdb:x").id == "duckdb:x"
+    with pytest.raises(ConfigurationError, match="no storage adapter for 'duckdb' URLs"):
+        open_storage("duckdb:x")
+
+
+def test_a_package_may_have_both(announce):
+    announce(duck=Both("duckdb"))
+    assert isinstance(open_storage("duckdb:x"), InMemoryStore)
+    assert isinstance(open_vector("duckdb:x"), InMemoryVector)
+
+
+def test_a_package_with_storage_only_has_no_vectors(announce):
+    announce(duck=Plugin("duckdb"))
+    with pytest.raises(ConfigurationError, match="no vector store adapter for 'duckdb' URLs"):
+        open_vector("duckdb:x")
+
+
+def test_two_vector_stores_for_one_scheme_are_both_named(announce):
+    announce(one=Vectors("duckdb"), two=Both("duckdb"))
+    told = "several vector store adapters take 'duckdb' URLs: one, two; uninstall one"
+    with pytest.raises(ConfigurationError, match=told):
+        open_vector("duckdb:x")
+    assert isinstance(open_storage("duckdb:x"), InMemoryStore)
+
+
+def test_a_known_scheme_of_a_vector_store_says_what_to_install(announce):
+    announce(bad=Wrong())
+    with pytest.raises(
+        ConfigurationError,
+        match=r"'pinecone' URLs \(pip install mastra-pinecone\); bad is installed but failed to load: "
+        r"ConfigurationError: bad: mastra_vector_adapter\(\) must return a VectorAdapter",
+    ):
+        open_vector("pinecone://x")
+
+
+def test_a_broken_package_does_not_stop_a_vector_store(announce):
+    announce(bad=ImportError("no driver"), good=Vectors("duckdb"))
+    assert isinstance(open_vector("duckdb:x"), InMemoryVector)
 
 
 def test_importing_core_imports_no_driver_and_no_model_framework():

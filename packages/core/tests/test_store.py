@@ -19,6 +19,7 @@ from mastra_core import (
 )
 from mastra_core.clock import now
 from mastra_core.storage.domains.memory import MemoryStorage
+from mastra_core.storage.domains.scores import ScoresStorage
 from mastra_core.storage.domains.workflows import WorkflowsStorage
 from mastra_core.storage.inmemory import InMemoryBackend
 from mastra_core.storage.store import DOMAINS
@@ -42,6 +43,13 @@ class Recording(InMemoryBackend):
 
     async def _close(self):
         self.closed += 1
+
+
+class Unclosable(Recording):
+    """Fails to be closed."""
+
+    async def _close(self):
+        raise RuntimeError("will not close")
 
 
 def message(thread: str, text: str = "hello", **given) -> Message:
@@ -109,6 +117,47 @@ async def test_init_sets_up_what_it_can_and_names_every_domain_that_failed():
     bad.failure = ""
     await store.init()
     assert bad.setups == 2
+
+
+@pytest.mark.asyncio
+async def test_a_database_that_is_down_concerns_its_own_domains_only():
+    good, bad = Recording(), Recording("no such server")
+    store = MastraStorage(
+        id="s",
+        default=InMemoryStore(),
+        domains={
+            "memory": MemoryStorage(good),
+            "workflows": WorkflowsStorage(bad),
+            "scores": ScoresStorage(bad),
+        },
+    )
+    with pytest.raises(StorageError) as caught:
+        await store.init()
+    said = str(caught.value)
+    assert "workflows: " in said
+    assert "scores: " in said
+    assert [name for name in DOMAINS if f"{name}: " in said] == ["workflows", "scores"]
+    # The others go on, whether init was called or not; those that failed say so at each use.
+    await store.memory.save_thread(Thread(id="t", resource_id="r"))
+    assert (await store.memory.list_threads()).total == 1
+    assert (await store.datasets.list_datasets()).total == 0
+    for _ in range(2):
+        with pytest.raises(StorageError, match="no such server"):
+            await store.workflows.load_workflow_snapshot(workflow_name="w", run_id="r")
+    # And come back by themselves with their database.
+    bad.failure = ""
+    found = await store.workflows.load_workflow_snapshot(workflow_name="w", run_id="r")
+    assert found is None
+
+
+@pytest.mark.asyncio
+async def test_a_domain_whose_closing_fails_does_not_keep_others_open():
+    good, bad = Recording(), Unclosable()
+    domains = {"memory": MemoryStorage(bad), "workflows": WorkflowsStorage(good)}
+    store = MastraStorage(id="s", domains=domains)
+    with pytest.raises(StorageError, match="will not close"):
+        await store.close()
+    assert good.closed == 1
 
 
 @pytest.mark.asyncio

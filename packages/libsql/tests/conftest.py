@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from mastra_libsql import LibSQLStore
+from mastra_libsql import LibSQLStore, LibSQLVector
 
 
 class Factory:
@@ -28,3 +28,20 @@ class Factory:
 def storage_factory(tmp_path_factory):
     """Stores on a file of this run."""
     return Factory(tmp_path_factory.mktemp("conformance") / "mastra.db")
+
+
+class VectorFactory(Factory):
+    """The same for vectors."""
+
+    def __call__(self) -> LibSQLVector:
+        return LibSQLVector(id="conformance", url=self.url)
+
+    def empty(self) -> VectorFactory:
+        """The same on a new file."""
+        return VectorFactory(Path(super().empty().url.removeprefix("file:")))
+
+
+@pytest.fixture(scope="session")
+def vector_factory(tmp_path_factory):
+    """Vector stores on a file of this run."""
+    return VectorFactory(tmp_path_factory.mktemp("conformance") / "vectors.db")

@@ -194,7 +194,7 @@ async def test_options_are_checked():
         Memory(options={"semantic_recal": True, "lastMessage": 3})
     assert str(refused.value) == (
         "Memory has no option 'lastMessage', 'semantic_recal'; it has last_messages, "
-        "semantic_recall, read_only, filter_incomplete_tool_calls"
+        "semantic_recall, working_memory, generate_title, read_only, filter_incomplete_tool_calls"
     )
     for wrong in (True, -1, 1.5, "10"):
         with pytest.raises(ConfigurationError):

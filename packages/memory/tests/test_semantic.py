@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
+import math
 from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
+from pydantic_ai import Embedder
+from pydantic_ai.embeddings.test import TestEmbeddingModel
 from pydantic_ai.messages import ModelResponse, TextPart, UserPromptPart
 from pydantic_ai.models.function import FunctionModel
 
@@ -21,14 +25,41 @@ from mastra_core import (
     Message,
     NotFoundError,
     UnavailableError,
+    models,
 )
 from mastra_core.storage.inmemory import InMemoryBackend
 from mastra_core.storage.store import BackendStore
 from mastra_memory import Memory
 
-from .meaning import Words
-
 pytestmark = pytest.mark.asyncio
+
+
+class Words:
+    """An embedder that counts its calls; each word is a direction, so that the cosine is the share of words."""
+
+    def __init__(self, dimension=256):
+        self.dimension = dimension
+        self.calls = []
+        self.failing = None
+
+    async def __call__(self, texts):
+        self.calls.append(list(texts))
+        if self.failing is not None:
+            raise self.failing
+        return [self.vector(text) for text in texts]
+
+    def vector(self, text):
+        found = [0.0] * self.dimension
+        for word in set(text.lower().split()):
+            digest = hashlib.blake2b(word.encode(), digest_size=4).digest()
+            found[int.from_bytes(digest, "big") % self.dimension] += 1.0
+        length = math.sqrt(sum(x * x for x in found)) or 1.0
+        return [x / length for x in found]
+
+    @property
+    def texts(self):
+        return [text for call in self.calls for text in call]
+
 
 AT = datetime(2026, 1, 2, tzinfo=UTC)
 INDEX = "memory_messages_256"
@@ -591,3 +622,55 @@ async def test_a_stored_message_of_system_is_neither_stored_nor_embedded():
     await memory.create_thread(thread_id="t", resource_id="r")
     assert await memory.save_messages([message(0, "be kind", role="system")]) == []
     assert await memory.vector.list_indexes() == []
+
+
+class Noting(TestEmbeddingModel):
+    """A model of the framework that notes what it is asked to embed, and for what."""
+
+    def __init__(self):
+        super().__init__(dimensions=4)
+        self.asked = []
+
+    async def embed(self, inputs, *, input_type, settings=None):
+        self.asked.append((input_type, list(inputs)))
+        return await super().embed(inputs, input_type=input_type, settings=settings)
+
+
+@pytest.mark.parametrize(
+    ("name", "kinds"),
+    [("cohere/embed-v4.0", ["document", "query"]), ("openai/text-embedding-3-small", ["document"])],
+)
+async def test_a_model_by_name_embeds_what_is_looked_for_as_it_wants(name, kinds, monkeypatch):
+    model, named = Noting(), []
+
+    def embedder(given, **_):
+        named.append(given)
+        return Embedder(model)
+
+    monkeypatch.setattr(models, "Embedder", embedder)
+    memory = Memory(
+        storage=InMemoryStore(),
+        vector=InMemoryVector(),
+        embedder=name,
+        options={"semantic_recall": {"message_range": 0}},
+    )
+    await told(memory, ["red tea"])
+    (found,) = await memory.search_messages("red tea", resource_id="r")
+    assert found.message.text == "red tea"
+    assert model.asked == [(kind, ["red tea"]) for kind in kinds]
+    assert set(named) == {name.replace("/", ":", 1)}
+    (match,) = await memory.vector.query("memory_messages_4", query_vector=[1.0] * 4)
+    assert match.metadata["embedding_model"] == name
+
+
+async def test_a_model_that_cannot_be_used_says_what_is_missing():
+    memory = Memory(
+        storage=InMemoryStore(),
+        vector=InMemoryVector(),
+        embedder="no-such/model",
+        options={"semantic_recall": True},
+    )
+    await memory.create_thread(thread_id="t", resource_id="r")
+    with pytest.raises(ConfigurationError, match="embedder 'no-such/model'"):
+        await memory.save_messages([message(0, "red tea")])
+    assert (await memory.recall("t")).messages == []

@@ -16,8 +16,14 @@ from mastra_core.errors import *
 from mastra_core.storage.inmemory import InMemoryBackend
 from mastra_core.storage.schema import *
 from mastra_core.storage.store import BackendStore
+from mastra_core.vector import InMemoryVector
+from mastra_core.vector.filters import *
+from mastra_core.vector.filters import AnyOf, Compare
 
 class Adapter(InMemoryBackend):
+    pass
+
+class Vectors(InMemoryVector):
     pass
 
 {adapter}
@@ -27,18 +33,33 @@ def storage_factory():
     backend = Adapter()
     return lambda: BackendStore(backend, id="under-test")
 
+@pytest.fixture(scope="session")
+def vector_factory():
+    stored = {{}}
+
+    def make():
+        made = Vectors(id="under-test")
+        made._stored = stored
+        return made
+
+    return make
+
 {fixtures}
 """
 SMALL = ("--conformance-rows=2000", "--conformance-rounds=3", "--conformance-seconds=2")
 
 
 class Run:
-    """What a run came to: its exit code, its text, and the report that it wrote."""
+    """What a run came to: its exit code, its text, and the reports that it wrote.
 
-    def __init__(self, code: int, text: str, report: dict[str, Any]) -> None:
+    ``report`` is the one of storage, or that of vectors where there is no other.
+    """
+
+    def __init__(self, code: int, text: str, reports: dict[str, dict[str, Any]]) -> None:
         self.code = code
         self.text = text
-        self.report = report
+        self.reports = reports
+        self.report = report = reports.get("conformance") or reports["vectors"]
         self.statuses = {o["test"]: o["status"] for o in report["outcomes"]}
 
     def of(self, status: str) -> list[str]:
@@ -49,7 +70,9 @@ class Run:
 def run_suite(
     folder: Path, module: str, *options: str, adapter: str = "", fixtures: str = ""
 ) -> Run:
-    """Run a test module (its text) on an adapter (the body of a subclass named ``Adapter``)."""
+    """Run a test module (its text) on an adapter (text that makes another ``Adapter`` or
+    ``Vectors``)."""
+    folder.mkdir(exist_ok=True)
     conftest = CONFTEST.format(adapter=textwrap.dedent(adapter), fixtures=textwrap.dedent(fixtures))
     (folder / "conftest.py").write_text(conftest, encoding="utf-8")
     (folder / "test_it.py").write_text(textwrap.dedent(module), encoding="utf-8")
@@ -62,5 +85,6 @@ def run_suite(
         timeout=300,
         check=False,
     )
-    report = json.loads((folder / "report" / "conformance.json").read_text(encoding="utf-8"))
-    return Run(done.returncode, done.stdout + done.stderr, report)
+    written = (folder / "report").glob("*.json")
+    reports = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in written}
+    return Run(done.returncode, done.stdout + done.stderr, reports)

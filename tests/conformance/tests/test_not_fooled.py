@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
+from mastra_conformance import Report, support_matrix
 from mastra_conformance.manifest import FILE, collected, digest, shipped
 
 from .suite_run import run_suite
@@ -145,3 +151,86 @@ def test_a_gap_that_is_no_test_is_a_wrong_declaration(tmp_path):
     assert run.report["problems"] == [
         "the declared gap 'TestScores::test_no_such_test' is no test, capability or domain"
     ]
+
+
+VECTORS = "from mastra_conformance.vectors import TestRecall, TestVectorPrograms\n"
+FEW = "among_few"
+
+
+def test_what_was_collected_decides_by_which_suites_it_is_graded(tmp_path):
+    storage = run_suite(tmp_path / "storage", SCORES)
+    assert list(storage.reports) == ["conformance"]
+    vectors = run_suite(tmp_path / "vectors", VECTORS, "-k", FEW)
+    assert list(vectors.reports) == ["vectors"]
+    assert vectors.report["facts"]["adapter"] == "conftest.Vectors"
+    assert set(vectors.report["levels"].values()) == {"INCOMPLETE"}
+    assert "TestLogic::test_no_condition_finds_everything" in vectors.of("never collected")
+    assert FIRST not in vectors.statuses
+
+
+def test_storage_and_vectors_of_one_run_are_two_adapters(tmp_path):
+    fixtures = """
+    @pytest.fixture(scope="session")
+    def conformance_gaps():
+        return {
+            "TestScores::test_a_saved_score_is_read_back": "of storage",
+            "TestRecall::test_among_few_vectors_every_search_is_exact": "of vectors",
+        }
+    """
+    run = run_suite(tmp_path, SCORES + VECTORS, "-k", f"read_back or {FEW}", fixtures=fixtures)
+    storage, vectors = run.reports["conformance"], run.reports["vectors"]
+    assert (storage["kind"], vectors["kind"]) == ("storage", "vectors")
+    assert storage["facts"]["adapter"] == "mastra_core.BackendStore"
+    assert vectors["facts"]["adapter"] == "conftest.Vectors"
+    assert vectors["facts"]["domains"] == storage["facts"]["metrics"] == []
+    assert list(storage["gaps"].values()) == ["of storage"]
+    assert list(vectors["gaps"].values()) == ["of vectors"]
+    assert "memory" in storage["levels"]
+    assert "memory" not in vectors["levels"]
+
+
+@pytest.mark.parametrize("fixture", ["vector_lab", "conformance_vector_site"])
+def test_an_overridden_guard_of_vectors_is_noticed(tmp_path, fixture):
+    fixtures = f"""
+    @pytest.fixture
+    def {fixture}():
+        pytest.skip("nothing to see")
+    """
+    run = run_suite(tmp_path, VECTORS, "-k", FEW, fixtures=fixtures)
+    test = "TestRecall::test_among_few_vectors_every_search_is_exact"
+    assert run.statuses[test] == "overridden: what ran is not the suite's own"
+    assert run.report["levels"]["vector model"] == "INCOMPLETE"
+
+
+def test_a_url_of_vectors_alone_runs_the_suite_of_vectors_alone(tmp_path):
+    for options, found in (
+        (["--vector", "memory:"], {"test_vectors.py"}),
+        (["--storage", "memory:"], {"test_suite.py"}),
+        (["--storage", "memory:", "--vector", "memory:"], {"test_suite.py", "test_vectors.py"}),
+    ):
+        command = [sys.executable, "-m", "pytest", "--pyargs", "mastra_conformance", "--co", "-q"]
+        done = subprocess.run(
+            [*command, "-p", "no:cacheprovider", *options],
+            cwd=tmp_path,
+            # Where the suite is installed editable, this repository's conftest.py is in its path.
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        assert {
+            name for name in ("test_suite.py", "test_vectors.py") if name in done.stdout
+        } == found
+
+
+def test_the_matrix_has_a_table_for_each_kind(tmp_path):
+    run_suite(tmp_path, SCORES + VECTORS, "-k", f"read_back or {FEW}")
+    written = sorted((tmp_path / "report").glob("*.json"))
+    storage, vectors = support_matrix(map(Report.read, written)).split("\n\n")
+    assert "mastra_core.BackendStore" in storage
+    assert "conftest.Vectors" not in storage
+    assert "| `ATOMIC_WRITE` | yes |" in storage
+    assert "conftest.Vectors" in vectors
+    assert "| `cosine` | yes |" in vectors
+    assert "| search | exact |" in vectors

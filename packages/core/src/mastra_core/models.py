@@ -5,11 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Sequence
 
-from pydantic_ai import Embedder
-from pydantic_ai.exceptions import UserError
-from pydantic_ai.models import Model, infer_model
-
 from mastra_core.errors import ConfigurationError
+
+try:
+    from pydantic_ai import Embedder
+    from pydantic_ai.exceptions import UserError
+    from pydantic_ai.models import Model, infer_model
+except ModuleNotFoundError as missing:
+    raise ConfigurationError(
+        "models by name need pydantic-ai: pip install 'mastra-core[agent]'"
+    ) from missing
 
 
 def framework_name(given: str) -> str:

@@ -140,10 +140,10 @@ class LibSQLDialect(Dialect):
 class TextDialect(Dialect):
     """SQLite's SQL for databases in which binary JSON was seen: it is asked for as text."""
 
-    def term(self, column: Column) -> str:
+    def term(self, table: Table, column: Column) -> str:
         """One column of the select list."""
         if column.type != "json":
-            return super().term(column)
+            return super().term(table, column)
         return "CASE typeof({0}) WHEN 'blob' THEN json({0}) ELSE {0} END".format(f'"{column.name}"')
 
 

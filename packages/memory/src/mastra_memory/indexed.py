@@ -58,7 +58,7 @@ class IndexedConversations(Conversations):
         They are embedded before anything is stored. Should storing the vectors fail, the messages
         are there, and the same call mends it.
         """
-        said = [message for message in messages if message.role != "system"]
+        said = [kept for m in messages if (kept := self._storable(m)) is not None]
         if not said:
             return []
         if self._semantic is None:
@@ -67,6 +67,10 @@ class IndexedConversations(Conversations):
         stored = await self._domain.save_messages(said)
         await self._semantic.store(embedded, await self._threads_of(said))
         return stored
+
+    def _storable(self, message: Message) -> Message | None:
+        """What is stored of a message: nothing of those of ``system``."""
+        return None if message.role == "system" else message
 
     async def update_messages(
         self,

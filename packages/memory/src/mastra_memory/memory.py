@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from mastra_core.clock import MILLISECOND
 from mastra_core.conversation import Recollection
@@ -23,8 +25,11 @@ from mastra_memory.embedding import Embed, Embedder, EmbedderOptions
 from mastra_memory.findings import Finding, RecalledPage, in_order, merged
 from mastra_memory.indexed import IndexedConversations
 from mastra_memory.options import MemoryOptions, checked
+from mastra_memory.processors import MessageProcessor, apply
 from mastra_memory.semantic import Hit, Scope, SemanticMemory, text_of
+from mastra_memory.titles import Titles
 from mastra_memory.transcript import transcript
+from mastra_memory.working_memory import WorkingMemory, in_thread, without_updates
 
 NEWEST_FIRST = OrderBy(field="createdAt", direction="desc")
 
@@ -35,7 +40,8 @@ class Memory(IndexedConversations):
     ``storage`` is any store; without one, that of the ``Mastra`` which the agent is part of is
     used. With a ``vector`` store and an ``embedder`` (``provider/model``, or an async callable that
     gives texts their vectors) messages are found by meaning, too; whatever deletes or changes
-    messages here keeps their vectors in step.
+    messages here keeps their vectors in step. ``processors`` choose or trim, one after another,
+    what of the last messages the model is shown.
     """
 
     def __init__(
@@ -46,19 +52,24 @@ class Memory(IndexedConversations):
         embedder: str | Embed | None = None,
         embedder_options: EmbedderOptions | Mapping[str, Any] | None = None,
         options: MemoryOptions | Mapping[str, Any] | None = None,
+        processors: Sequence[MessageProcessor] = (),
     ) -> None:
         self.options = checked(options)
         made = None if embedder is None else Embedder(embedder, embedder_options)
         super().__init__(storage, vector, made, self.options.semantic_recall)
+        self.processors = tuple(processors)
+        kept, named = self.options.working_memory, self.options.generate_title
+        self._working = None if kept is None else WorkingMemory(kept)
+        self._titles = None if named is None else Titles(named)
 
     async def open_turn(self, thread: Thread, asked: Message) -> Recollection:
         """Recall the latest messages of the thread and those like what is asked, and store that.
 
-        Costs one read and one write, with semantic recall one call of the embedder and one search
-        more; the write creates the thread if it is new. A thread of another resource is a
-        ``NotFoundError``, and nothing of it is read.
+        Costs one read and one write, with working memory one more read at the same time, with
+        semantic recall one call of the embedder and one search more; the write creates the thread
+        if it is new. A thread of another resource is a ``NotFoundError``, and nothing of it is read.
         """
-        found = await self._recollect(thread, asked)
+        found, known = await self._gathered(thread, asked)
         history = found.latest
         if history:
             # Another machine's clock may be ahead: what is asked comes after what it answers to.
@@ -74,12 +85,35 @@ class Memory(IndexedConversations):
         recalled = [m for m in in_order(found.around.values()) if m.id not in recent]
         if self.options.filter_incomplete_tool_calls:
             history = without_open_calls(history)
+        told = [transcript(recalled, thread.id)]
+        tools: tuple[Any, ...] = ()
+        if self._working is not None:
+            told.insert(0, self._working.instructions(known, read_only=self.options.read_only))
+            if not self.options.read_only:
+                owner = {"thread_id": thread.id, "resource_id": thread.resource_id}
+                tools = (self._working.tool(self._domain, shown=known, **owner),)
         return Recollection(
             thread=thread,
-            history=history,
+            history=await apply(self.processors, history),
             asked=asked,
-            instructions=transcript(recalled, thread.id),
+            instructions="\n\n".join(text for text in told if text),
+            tools=tools,
         )
+
+    async def _gathered(self, thread: Thread, asked: Message) -> tuple[Windows, str | None]:
+        """What was said, and at the same time what working memory holds of the turn's user.
+
+        That of a new thread is the text that it is given.
+        """
+        if self._working is None:
+            return await self._recollect(thread, asked), None
+        found, known = await asyncio.gather(
+            self._recollect(thread, asked),
+            self._working.read(self._domain, thread_id=thread.id, resource_id=thread.resource_id),
+        )
+        if known is None and self._working.options.scope == "thread":
+            known = in_thread(thread)
+        return found, known
 
     async def _recollect(self, thread: Thread, asked: Message) -> Windows:
         hits: list[Hit] = []
@@ -101,23 +135,67 @@ class Memory(IndexedConversations):
         )
 
     async def close_turn(self, turn: Recollection, answer: Message, *, model: Any) -> Message:
-        """Store the answer of a turn in one write, then the vectors of what was said."""
-        if not self.options.read_only:
-            await self._domain.save_messages([answer])
-            await self._learn([turn.asked, answer])
-        return answer
+        """Store the answer of a turn in one write, then the vectors of what was said.
+
+        A title, if the thread needs one, is made behind that; ``close`` waits for it.
+        """
+        if self.options.read_only:
+            return answer
+        stored = answer if self._working is None else without_updates(answer)
+        said = [turn.asked]
+        if stored is not None:
+            await self._domain.save_messages([stored])
+            said.append(stored)
+        await self._learn(said)
+        if self._titles is not None:
+            self._titles.begin(self._domain, turn, model)
+        return answer if stored is None else stored
+
+    async def settle(self) -> None:
+        """Wait for the titles that are still being made in this event loop."""
+        if self._titles is not None:
+            await self._titles.settle()
 
     async def close(self) -> None:
         """Wait for what goes on behind the turns, and close the storage and vectors it was given.
 
         A storage that it shares with a ``Mastra`` is closed by that. Using it again opens it again.
         """
+        await self.settle()
         try:
             if self.vector is not None:
                 await self.vector.close()
         finally:
             if self._own is not None:
                 await self._own.close()
+
+    async def update_thread(
+        self,
+        thread_id: str,
+        *,
+        title: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        resource_id: str | None = None,
+    ) -> Thread:
+        """Set the title if given, and the given metadata keys; other keys stay.
+
+        With ``title=""`` the thread is given one again after its next turn, where titles are made.
+        """
+        thread = await super().update_thread(
+            thread_id, title=title, metadata=metadata, resource_id=resource_id
+        )
+        if title == "":
+            self._forget_title(thread_id)
+        return thread
+
+    async def delete_thread(self, thread_id: str, *, resource_id: str | None = None) -> None:
+        """Delete the thread and its messages, their vectors first; an unknown one is no error."""
+        await super().delete_thread(thread_id, resource_id=resource_id)
+        self._forget_title(thread_id)
+
+    def _forget_title(self, thread_id: str) -> None:
+        if self._titles is not None:
+            self._titles.forget(self._domain, thread_id)
 
     async def __aenter__(self) -> Self:
         return self
@@ -213,6 +291,53 @@ class Memory(IndexedConversations):
             for hit in hits
             if hit.anchor.id in around
         ]
+
+    async def get_working_memory(
+        self, *, thread_id: str | None = None, resource_id: str | None = None
+    ) -> str | None:
+        """The working memory of the resource (or thread, after the scope); ``None`` if there is none.
+
+        Markdown, or with a schema JSON text.
+        """
+        return await self._kept().read(self._domain, thread_id=thread_id, resource_id=resource_id)
+
+    async def update_working_memory(
+        self,
+        working_memory: str | Mapping[str, Any],
+        *,
+        thread_id: str | None = None,
+        resource_id: str | None = None,
+        expected: str | UnsetType | None = UNSET,
+    ) -> str:
+        """Change the working memory; what is then stored.
+
+        Markdown takes the place of what is there: with ``expected``, what it was made from, only if
+        that is still there, else it is a ``ConflictError``. With a schema a mapping is merged into
+        what is there (``None`` deletes a key), and concurrent changes lose nothing.
+        """
+        return await self._kept().update(
+            self._domain,
+            working_memory,
+            thread_id=thread_id,
+            resource_id=resource_id,
+            expected=expected,
+        )
+
+    def get_working_memory_template(self) -> str:
+        """What working memory looks like when it is empty: Markdown, or the JSON schema as text."""
+        return self._kept().template()
+
+    def _storable(self, message: Message) -> Message | None:
+        """Nothing of those of ``system``, and of others no working memory: that has a place of its own."""
+        stored = super()._storable(message)
+        return stored if stored is None or self._working is None else without_updates(stored)
+
+    def _kept(self) -> WorkingMemory:
+        if self._working is None:
+            raise ConfigurationError(
+                "this memory has no working memory; give it options={'working_memory': True}"
+            )
+        return self._working
 
     def _scope(self, thread_id: str, resource_id: str | None) -> Scope:
         """Where recall looks: in the threads of the resource, or in this one."""

@@ -10,7 +10,9 @@ import msgspec
 from mastra_core.errors import ConfigurationError, InvalidArgumentError
 from mastra_core.records import JsonObject
 from mastra_core.storage.paging import options
-from mastra_core.vector.base import TOP_K
+from mastra_core.vector.checks import TOP_K
+from mastra_memory.titles import TitleOptions
+from mastra_memory.working_memory import WorkingMemoryOptions
 
 
 class MessageRange(
@@ -62,12 +64,16 @@ class MemoryOptions(
 
     last_messages: int | bool = 10
     semantic_recall: SemanticRecall | None = None
+    working_memory: WorkingMemoryOptions | None = None
+    generate_title: TitleOptions | None = None
     read_only: bool = False
     filter_incomplete_tool_calls: bool = True
 
 
 PARTS: Mapping[str, type[msgspec.Struct]] = {
     "semantic_recall": SemanticRecall,
+    "working_memory": WorkingMemoryOptions,
+    "generate_title": TitleOptions,
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeVar
@@ -172,7 +173,9 @@ class SemanticMemory:
         for name in await self.vector.list_indexes():
             if name.startswith(self._base) or name in own:
                 for chosen in filters:
-                    await self.vector.delete_vectors(name, filter=chosen)
+                    # An index that somebody deletes meanwhile has nothing to forget.
+                    with contextlib.suppress(NotFoundError):
+                        await self.vector.delete_vectors(name, filter=chosen)
 
     def _metadata(self, one: Embedded, number: int, thread: Thread | None) -> JsonObject:
         message = one.message

@@ -33,7 +33,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Facts(msgspec.Struct, kw_only=True):
-    """What a run learns about the adapter, for the report."""
+    """What a run learns about an adapter, for the report.
+
+    Storage has a backend, a server, capabilities and domains; a vector store has the others.
+    """
 
     adapter: str = ""
     version: str = ""
@@ -41,6 +44,9 @@ class Facts(msgspec.Struct, kw_only=True):
     server: str = ""
     capabilities: list[str] = []
     domains: list[str] = []
+    metrics: list[str] = []
+    operators: list[str] = []
+    exact: bool | None = None
     measured: dict[str, float] = {}
 
 
@@ -80,7 +86,7 @@ class Site:
         package = type(store).__module__.partition(".")[0]
         domains = [domain for name in DOMAINS if (domain := store.get_store(name)) is not None]
         self.facts.adapter = f"{package}.{type(store).__name__}"
-        self.facts.version = _version(package)
+        self.facts.version = version_of(package)
         self.facts.domains = [domain.name for domain in domains]
         if domains:
             self.facts.backend = type(domains[0].backend).__name__
@@ -197,7 +203,8 @@ def _by_url(template: str) -> Callable[[], MastraStorage]:
     return factory
 
 
-def _version(package: str) -> str:
+def version_of(package: str) -> str:
+    """The version of the distribution that has this package, if one has it."""
     try:
         return version(packages_distributions().get(package, [package])[0])
     except PackageNotFoundError:

@@ -11,23 +11,41 @@ import msgspec
 Tier: TypeAlias = Literal["base", "core", "full"]
 Level: TypeAlias = Literal["none", "partial", "core", "full", "INCOMPLETE"]
 
-# The domains first, then what is tested across them. A new part of the suite is a new line here.
-AREAS: Final[Mapping[str, str]] = {
-    "waist": "the four operations on rows, and the declared capabilities",
-    "memory": "threads, messages, resources, clones",
-    "workflows": "snapshots of workflow runs",
-    "scores": "what scorers judged",
-    "observability": "spans and traces",
-    "datasets": "versioned items",
-    "experiments": "runs over datasets and their results",
-    "model": "random programs, side by side with the reference",
-    "concurrency": "several instances and processes at once",
-    "faults": "cut connections, cancelled tasks, retries",
-    "tenancy": "nothing of one resource or organisation reaches another",
-    "hostile": "values and arguments that break what is careless",
-    "budgets": "cost per call, at any size",
+# What is graded as one: an adapter of storage, or a vector store. Which of them a run grades is
+# decided by what was collected.
+Kind: TypeAlias = Literal["storage", "vectors"]
+# The domains first, then what is tested across them. A new part of a suite is a new line here.
+SUITES: Final[Mapping[Kind, Mapping[str, str]]] = {
+    "storage": {
+        "waist": "the four operations on rows, and the declared capabilities",
+        "memory": "threads, messages, resources, clones",
+        "workflows": "snapshots of workflow runs",
+        "scores": "what scorers judged",
+        "observability": "spans and traces",
+        "datasets": "versioned items",
+        "experiments": "runs over datasets and their results",
+        "model": "random programs, side by side with the reference",
+        "concurrency": "several instances and processes at once",
+        "faults": "cut connections, cancelled tasks, retries",
+        "tenancy": "nothing of one resource or organisation reaches another",
+        "hostile": "values and arguments that break what is careless",
+        "budgets": "cost per call, at any size",
+    },
+    "vectors": {
+        "vectors": "indexes; storing, finding, changing and deleting vectors; what scores mean",
+        "filters": "the filter language, and as many results as match",
+        "vector model": "random programs, side by side with the reference; recall",
+        "vector sharing": "several instances, tasks and loops at once",
+        "vector hostile": "values and arguments that break what is careless",
+    },
 }
+AREAS: Final[Mapping[str, str]] = {**SUITES["storage"], **SUITES["vectors"]}
 DOMAINS: Final = ("memory", "workflows", "scores", "observability", "datasets", "experiments")
+
+
+def kind_of(area: str) -> Kind:
+    """The suite that an area belongs to."""
+    return "vectors" if area in SUITES["vectors"] else "storage"
 
 
 class Status(enum.Enum):

@@ -18,12 +18,12 @@ import msgspec
 
 from mastra_conformance.levels import Tier
 
-SUITE: Final = Path(__file__).parent / "suite"
+HERE: Final = Path(__file__).parent
 FILE: Final = Path(__file__).with_name("manifest.json")
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """One test: its area, tier and the file that has it."""
+    """One test: its area, its tier, and the file of this package that has it."""
 
     area: str
     tier: Tier
@@ -45,24 +45,25 @@ def shipped() -> Manifest:
 def digest() -> str:
     """One number for the suite's files as they are now."""
     found = hashlib.sha256()
-    for path in sorted(SUITE.parent.rglob("*.py")):
-        found.update(path.relative_to(SUITE.parent).as_posix().encode() + b"\0")
+    for path in sorted(HERE.rglob("*.py")):
+        found.update(path.relative_to(HERE).as_posix().encode() + b"\0")
         found.update(path.read_bytes().replace(b"\r\n", b"\n") + b"\0")
     return found.hexdigest()[:16]
 
 
 def collected() -> Manifest:
-    """The manifest of the suite as it is now."""
-    from mastra_conformance import suite  # The tests are imported when they are needed.
+    """The manifest of both suites as they are now."""
+    from mastra_conformance import suite, vectors  # The tests are imported when they are needed.
 
     tests: dict[str, Entry] = {}
-    for name in suite.__all__:
-        kind: Any = getattr(suite, name)
+    named = [(name, module) for module in (suite, vectors) for name in module.__all__]
+    for name, module in named:
+        kind: Any = getattr(module, name)
         members: Mapping[str, Any] = kind.__dict__
         for method, function in members.items():
             if method.startswith("test_"):
                 tier: Tier = getattr(function, "conformance_tier", "core")
-                file = Path(inspect.getfile(kind)).relative_to(SUITE).as_posix()
+                file = Path(inspect.getfile(kind)).relative_to(HERE).as_posix()
                 tests[f"{name}::{method}"] = Entry(kind.conformance_area, tier, file)
     return Manifest(digest(), dict(sorted(tests.items())))
 
@@ -73,7 +74,7 @@ def genuine(key: str, function: Callable[..., Any], manifest: Manifest) -> bool:
     return (
         entry is not None
         and code is not None
-        and Path(code.co_filename) == SUITE / entry.file
+        and Path(code.co_filename) == HERE / entry.file
         and code.co_qualname == key.replace("::", ".")
     )
 

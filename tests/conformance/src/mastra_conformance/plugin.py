@@ -8,6 +8,7 @@ processes (pytest-xdist) are graded all the same.
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Generator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -18,18 +19,22 @@ import pytest_asyncio
 
 from mastra_conformance.lab import Lab, Settings, Site
 from mastra_conformance.manifest import genuine, shipped
-from mastra_conformance.watch import FIXTURES, PROPERTY, Watch, key_of
+from mastra_conformance.vector_lab import VectorLab, VectorSite
+from mastra_conformance.watch import FIXTURES, PROPERTY, Watch, key_of, subject_of
 from mastra_core.errors import DomainNotConfigured, UnsupportedError
-from mastra_core.plugins import open_storage
+from mastra_core.plugins import open_storage, open_vector
 from mastra_core.storage.backend import Capability
 from mastra_core.storage.store import DOMAINS, MastraStorage
+from mastra_core.vector import MastraVector
 
-pytest.register_assert_rewrite("mastra_conformance.suite")
+pytest.register_assert_rewrite("mastra_conformance.suite", "mastra_conformance.vectors")
 
 WATCH: Final = pytest.StashKey[Watch]()
 GAP: Final = pytest.StashKey[str]()
 GAPS: Final = pytest.StashKey[Mapping[str, str]]()
-LAB: Final = pytest.StashKey[Lab]()
+LAB: Final = pytest.StashKey[Lab | VectorLab]()
+# The modules that hold a whole suite each, and the option that asks for it.
+MODULES: Final = {"test_suite.py": "--storage", "test_vectors.py": "--vector"}
 NO_GAPS: Final[Mapping[str, str]] = {}
 
 
@@ -37,6 +42,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """The options of the suite."""
     add = parser.getgroup("mastra conformance").addoption
     add("--storage", metavar="URL", help="the storage to test, if there is no storage_factory")
+    add("--vector", metavar="URL", help="the vector store to test, if there is no vector_factory")
     add(
         "--storage-empty",
         metavar="URL",
@@ -78,6 +84,14 @@ def _option(config: pytest.Config, name: str) -> Any:
     return config.getoption(name)
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """With ``--pyargs mastra_conformance``: the suite that was asked for, storage by default."""
+    if collection_path.parent != Path(__file__).parent:
+        return None
+    asked = {name for name, option in MODULES.items() if _option(config, option) is not None}
+    return collection_path.name in set(MODULES) - (asked or {"test_suite.py"}) or None
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
     """Give the processes of a spread run (pytest-xdist) the one seed."""
@@ -98,6 +112,18 @@ def storage_factory(request: pytest.FixtureRequest) -> Callable[[], MastraStorag
             "returns a callable"
         )
     return lambda: open_storage(url)
+
+
+@pytest.fixture(scope="session")
+def vector_factory(request: pytest.FixtureRequest) -> Callable[[], MastraVector]:
+    """The same for vector stores; override it, or give ``--vector URL``."""
+    url = request.config.getoption("--vector")
+    if url is None:
+        raise pytest.UsageError(
+            "no vector store to test: give --vector URL, or define a fixture vector_factory that "
+            "returns a callable"
+        )
+    return lambda: open_vector(url)
 
 
 @pytest.fixture(scope="session")
@@ -127,6 +153,15 @@ def conformance_site(
     )
 
 
+@pytest.fixture(scope="module")
+def conformance_vector_site(
+    request: pytest.FixtureRequest, vector_factory: Callable[[], MastraVector]
+) -> VectorSite:
+    """The same for the vector store under test."""
+    settings = request.config.stash[WATCH].settings
+    return VectorSite(vector_factory, settings, url=request.config.getoption("--vector"))
+
+
 @pytest.fixture
 def conformance_gap(request: pytest.FixtureRequest, conformance_gaps: Mapping[str, str]) -> None:
     """Mark a test that is a declared gap as one that must fail."""
@@ -148,6 +183,16 @@ async def lab(request: pytest.FixtureRequest, conformance_site: Site) -> AsyncIt
     await made.close()
 
 
+@pytest_asyncio.fixture(loop_scope="function")
+async def vector_lab(
+    request: pytest.FixtureRequest, conformance_vector_site: VectorSite
+) -> AsyncIterator[VectorLab]:
+    """The same for vector stores."""
+    made = request.node.stash[LAB] = VectorLab(conformance_vector_site)
+    yield made
+    await made.close()
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
@@ -159,16 +204,19 @@ def pytest_runtest_makereport(
         return report
     manifest = item.config.stash[WATCH].manifest
     made = item.stash.get(LAB, None)
-    site = getattr(item, "funcargs", {}).get("conformance_site")
+    subject = subject_of(item)
+    used = getattr(item, "funcargs", {})
+    site = used.get("conformance_vector_site" if subject[0] == "vectors" else "conformance_site")
     gaps = item.stash.get(GAPS, NO_GAPS)
     gap = item.stash.get(GAP, "") or _lacking(call, report, gaps)
     info = {
         "key": key,
+        "subject": list(subject),
         "genuine": genuine(key, item.function, manifest) and _untouched(item),  # type: ignore[attr-defined]
         "gap": gap,
         "closed": report.failed and call.when == "call" and call.excinfo is None,
         "not_run": made.not_run_because if made is not None else "",
-        "facts": msgspec.to_builtins(site.facts) if isinstance(site, Site) else None,
+        "facts": msgspec.to_builtins(site.facts) if isinstance(site, (Site, VectorSite)) else None,
         "gaps": dict(gaps),
     }
     others = [entry for entry in report.user_properties if entry[0] != PROPERTY]
@@ -206,13 +254,19 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     watch = config.stash[WATCH]
     if hasattr(config, "workerinput") or not watch.active:
         return
-    report = watch.report()
+    reports = watch.reports()
     directory = config.getoption("--conformance-report")
     if directory is not None:
-        report.write(Path(directory))
+        seen: Counter[str] = Counter()
+        for report in reports:
+            seen[report.kind] += 1
+            number = seen[report.kind]
+            report.write(Path(directory), f"-{number}" if number > 1 else "")
     wanted = config.getoption("--conformance-require")
-    short = wanted is not None and not report.reaches(wanted)
-    if (short or report.problems) and session.exitstatus == pytest.ExitCode.OK:
+    short = wanted is not None and not all(report.reaches(wanted) for report in reports)
+    if (
+        short or any(report.problems for report in reports)
+    ) and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
@@ -220,8 +274,8 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     """A short summary; the report has the rest."""
     watch = config.stash[WATCH]
     if watch.active and not hasattr(config, "workerinput"):
-        report = watch.report()
         terminalreporter.section("Mastra conformance")
-        bad = report.level in {"none", "INCOMPLETE"} or bool(report.problems)
-        for line in report.summary():
-            terminalreporter.write_line(line, red=bad)
+        for report in watch.reports():
+            bad = report.level in {"none", "INCOMPLETE"} or bool(report.problems)
+            for line in report.summary():
+                terminalreporter.write_line(line, red=bad)

@@ -11,7 +11,16 @@ from typing import Final
 import msgspec
 
 from mastra_conformance.lab import Facts, Settings
-from mastra_conformance.levels import AREAS, TAMPERED, Level, Outcome, Status, level, overall
+from mastra_conformance.levels import (
+    SUITES,
+    TAMPERED,
+    Kind,
+    Level,
+    Outcome,
+    Status,
+    level,
+    overall,
+)
 
 RANKS: Final[Mapping[Level, int]] = {
     "INCOMPLETE": -1,
@@ -30,8 +39,12 @@ COLOURS: Final[Mapping[Level, str]] = {
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that is known of one run; ``unchanged`` is that the suite is as it was released."""
+    """What a run says of one adapter; ``unchanged`` is that the suite is as it was released.
 
+    ``kind`` is the suite that it was graded by, and ``outcomes`` has all tests of that one.
+    """
+
+    kind: Kind = "storage"
     suite: str
     digest: str
     unchanged: bool
@@ -46,7 +59,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def levels(self) -> dict[str, Level]:
         """The level of each area."""
-        by_area: dict[str, list[Outcome]] = {area: [] for area in AREAS}
+        by_area: dict[str, list[Outcome]] = {area: [] for area in SUITES[self.kind]}
         for outcome in self.outcomes:
             by_area[outcome.area].append(outcome)
         if not self.unchanged:
@@ -89,8 +102,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         head = [
             f"# Conformance of {facts.adapter or 'no adapter'} {facts.version}: {self.level}",
             "",
-            f"- backend {facts.backend}{' on ' + facts.server if facts.server else ''}",
-            f"- capabilities: {', '.join(facts.capabilities) or 'none'}",
+            *self._described(),
             (
                 f"- mastra-conformance {self.suite} ({self.digest}), mastra-core {self.core}, "
                 f"Python {self.python}"
@@ -102,10 +114,25 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
             "",
             *_table(
                 ("area", "level", "passed", "tests", "what it tests"),
-                [(a, found, *self._passed(a), AREAS[a]) for a, found in self.levels.items()],
+                [
+                    (a, found, *self._passed(a), SUITES[self.kind][a])
+                    for a, found in self.levels.items()
+                ],
             ),
         ]
         return "\n".join([*head, *self._details(), ""])
+
+    def _described(self) -> list[str]:
+        facts = self.facts
+        if self.kind == "vectors":
+            return [
+                f"- {'exact' if facts.exact else 'approximate'} search by {', '.join(facts.metrics)}",
+                f"- operators of filters: {' '.join(facts.operators)}",
+            ]
+        return [
+            f"- backend {facts.backend}{' on ' + facts.server if facts.server else ''}",
+            f"- capabilities: {', '.join(facts.capabilities) or 'none'}",
+        ]
 
     def _passed(self, area: str) -> tuple[str, str]:
         found = [outcome for outcome in self.outcomes if outcome.area == area]
@@ -132,7 +159,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
     def badge(self) -> str:
         """The level as an SVG picture."""
-        left, right = "mastra conformance", self.level
+        left = "mastra vectors" if self.kind == "vectors" else "mastra conformance"
+        right = self.level
         a, b = 6 * len(left) + 20, 7 * len(right) + 20
         return (
             f'<svg xmlns="http://www.w3.org/2000/svg" width="{a + b}" height="20" role="img" '
@@ -150,12 +178,13 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         data |= {"level": self.level, "levels": self.levels}
         return msgspec.json.format(msgspec.json.encode(data), indent=1) + b"\n"
 
-    def write(self, directory: Path) -> None:
-        """Write ``conformance.md``, ``conformance.json`` and ``conformance.svg``."""
+    def write(self, directory: Path, suffix: str = "") -> None:
+        """Write the report as ``.md``, ``.json`` and ``.svg``: ``conformance…``, or ``vectors…``."""
         directory.mkdir(parents=True, exist_ok=True)
-        (directory / "conformance.md").write_text(self.markdown(), encoding="utf-8")
-        (directory / "conformance.json").write_bytes(self.json())
-        (directory / "conformance.svg").write_text(self.badge(), encoding="utf-8")
+        name = ("vectors" if self.kind == "vectors" else "conformance") + suffix
+        (directory / f"{name}.md").write_text(self.markdown(), encoding="utf-8")
+        (directory / f"{name}.json").write_bytes(self.json())
+        (directory / f"{name}.svg").write_text(self.badge(), encoding="utf-8")
 
     @staticmethod
     def read(path: Path) -> Report:
@@ -171,16 +200,32 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 
 
 def support_matrix(reports: Iterable[Report]) -> str:
-    """One Markdown table of several adapters: their areas' levels, capabilities and gaps."""
+    """Markdown tables of several adapters, one of storage and one of vector stores.
+
+    They have the levels of the areas, what each declares that it can do, and the number of gaps.
+    """
     found = sorted(reports, key=lambda report: report.facts.adapter)
+    tables: list[str] = []
+    for kind in SUITES:
+        column = [report for report in found if report.kind == kind]
+        if column:
+            tables.append("\n".join(_matrix(kind, column)) + "\n")
+    return "\n".join(tables)
+
+
+def _matrix(kind: Kind, found: Sequence[Report]) -> list[str]:
     head = ["", *(report.facts.adapter for report in found)]
     rows = [["**overall**", *(f"**{report.level}**" for report in found)]]
-    rows += [[area, *(report.levels[area] for report in found)] for area in AREAS]
-    names = sorted({name for report in found for name in report.facts.capabilities})
-    for name in names:
-        rows.append(
-            [f"`{name}`", *("yes" if name in r.facts.capabilities else "no" for r in found)]
-        )
+    rows += [[area, *(report.levels[area] for report in found)] for area in SUITES[kind]]
+    for name in sorted({name for report in found for name in _abilities(report)}):
+        rows.append([f"`{name}`", *("yes" if name in _abilities(r) else "no" for r in found)])
+    if kind == "vectors":
+        rows.append(["search", *("exact" if r.facts.exact else "approximate" for r in found)])
     gaps = [str(len(report.of(Status.GAP))) for report in found]
     rows.append(["declared gaps", *gaps])
-    return "\n".join(_table(head, rows)) + "\n"
+    return _table(head, rows)
+
+
+def _abilities(report: Report) -> list[str]:
+    facts = report.facts
+    return [*facts.capabilities, *facts.metrics, *facts.operators]

@@ -28,20 +28,20 @@ def at(milliseconds: int) -> datetime:
 
 
 def row(table: Table, **values: Value) -> Row:
-    """A full row: the values given, ``None`` where a column allows it, else something empty."""
+    """A full row: the values given, ``None`` where every database allows it, else something empty."""
     unknown = set(values) - set(table.names)
     assert not unknown, unknown
     return tuple(
-        [
-            values.get(c.name, _DEFAULTS[c.type] if c.nullable is False else None)
-            for c in table.columns
-        ]
+        [values.get(c.name, None if c.nullable else _DEFAULTS[c.type]) for c in table.columns]
     )
 
 
 def result(run: str, name: str, **values: Value) -> Row:
-    """A row of ``mastra_experiment_results``: of all tables the one with most kinds of columns."""
-    values = {"createdAt": NOON, "completedAt": NOON, **values}
+    """A row of ``mastra_experiment_results``: of all tables the one with most kinds of columns.
+
+    Each is of an item of its own, since the original allows one row for an attempt at an item.
+    """
+    values = {"createdAt": NOON, "completedAt": NOON, "itemId": name, **values}
     return row(EXPERIMENT_RESULTS, id=key(run, name), experimentId=run, **values)
 
 

@@ -1,3 +1,3 @@
-"""The whole suite, for ``pytest --pyargs mastra_conformance --storage URL``."""
+"""The whole suite of storage, for ``pytest --pyargs mastra_conformance --storage URL``."""
 
 from mastra_conformance.suite import *  # noqa: F403  # pyright: ignore[reportWildcardImportFromLibrary]

@@ -133,7 +133,7 @@ def _values(column: Column, *, absent: bool = True) -> st.SearchStrategy[Any]:
         "boolean": st.booleans(),
     }
     found = kinds[column.type]
-    return st.one_of(st.none(), found) if absent and column.nullable is not False else found
+    return st.one_of(st.none(), found) if absent and column.nullable else found
 
 
 @st.composite

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Iterable, Mapping
-from importlib.metadata import version
 from typing import Any, Final
 
-import msgspec
 import pytest
 
-from mastra_conformance.lab import Facts, Settings
-from mastra_conformance.levels import DOMAINS, Outcome, Status, worst
-from mastra_conformance.manifest import Manifest, digest
+from mastra_conformance.lab import Settings
+from mastra_conformance.levels import Kind, Status, kind_of
+from mastra_conformance.manifest import Manifest
 from mastra_conformance.report import Report
-from mastra_core.storage.backend import Capability
+from mastra_conformance.subject import Subject
 
 PROPERTY: Final = "mastra_conformance"
 MOST: Final = 300
 # The fixtures that tests of the suite rest on: one that is overridden makes another test of it.
-FIXTURES: Final = ("lab", "conformance_site", "conformance_gap")
+FIXTURES: Final = (
+    "lab",
+    "conformance_site",
+    "vector_lab",
+    "conformance_vector_site",
+    "conformance_gap",
+)
+# What adapters override, each to be tested as what it makes.
+FACTORIES: Final[Mapping[Kind, str]] = {"storage": "storage_factory", "vectors": "vector_factory"}
 
 
 def key_of(item: pytest.Item) -> str | None:
@@ -31,6 +36,16 @@ def key_of(item: pytest.Item) -> str | None:
     return None
 
 
+def subject_of(item: pytest.Item) -> tuple[Kind, str]:
+    """What a test grades: the kind of its suite, and where the factory is that it is given.
+
+    A run may hold the tests of several adapters; each brings a factory of its own.
+    """
+    kind = kind_of(item.cls.conformance_area)  # type: ignore[attr-defined]
+    known = item.session._fixturemanager.getfixturedefs(FACTORIES[kind], item)  # pyright: ignore[reportPrivateUsage]
+    return kind, known[-1].baseid if known else ""
+
+
 class Watch:
     """Notes of one run; registered as a plugin of its session."""
 
@@ -38,16 +53,18 @@ class Watch:
         self.manifest = manifest
         self.settings = settings
         self._asked = asked
-        self._statuses: dict[str, dict[str, tuple[Status, str]]] = {}
-        self._seconds: dict[str, float] = {}
-        self._collected: dict[str, set[str]] = {}
-        self._facts = Facts()
-        self._gaps: dict[str, str] = {}
+        self._subjects: dict[tuple[Kind, str], Subject] = {}
 
     @property
     def active(self) -> bool:
         """Whether this run has anything to do with the suite."""
-        return self._asked or bool(self._collected or self._statuses)
+        return self._asked or bool(self._subjects)
+
+    def _subject(self, kind: Kind, home: str) -> Subject:
+        found = self._subjects.get((kind, home))
+        if found is None:
+            found = self._subjects[kind, home] = Subject(kind, self.manifest)
+        return found
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
@@ -60,88 +77,31 @@ class Watch:
         for item in items:
             key = key_of(item)
             if key is not None:
-                self._statuses.setdefault(key, {})[item.nodeid] = (Status.DESELECTED, "")
+                subject = self._subject(*subject_of(item))
+                subject.statuses.setdefault(key, {})[item.nodeid] = (Status.DESELECTED, "")
 
     def _note(self, items: Iterable[pytest.Item]) -> None:
         for item in items:
             key = key_of(item)
             if key is not None:
-                self._collected.setdefault(key, set()).add(item.nodeid)
+                subject = self._subject(*subject_of(item))
+                subject.collected.setdefault(key, set()).add(item.nodeid)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Note what became of a test, wherever it ran."""
-        for name, info in report.user_properties:
+        for name, found in report.user_properties:
             if name == PROPERTY:
-                self._reported(report, info)  # type: ignore[arg-type]
+                info: Mapping[str, Any] = found  # type: ignore[assignment]
+                subject = self._subject(*info["subject"])
+                subject.learned(info, report.duration)
+                status, reason = _status(report, info)
+                if status is not None:
+                    subject.became(info["key"], report.nodeid, status, reason)
 
-    def _reported(self, report: pytest.TestReport, info: Mapping[str, Any]) -> None:
-        key = info["key"]
-        if info["facts"]:
-            facts = msgspec.convert(info["facts"], Facts)
-            facts.measured = {**self._facts.measured, **facts.measured}
-            self._facts = facts
-        self._gaps.update(info["gaps"])
-        self._seconds[key] = self._seconds.get(key, 0.0) + report.duration
-        status, reason = _status(report, info)
-        if status is not None:
-            runs = self._statuses.setdefault(key, {})
-            before = runs.get(report.nodeid, (Status.PASSED, ""))
-            worse = worst([before[0], status]) is not before[0]
-            runs[report.nodeid] = (status, reason) if worse else before
-
-    def problems(self) -> list[str]:
-        """What is wrong with the declarations themselves, whatever the tests say."""
-        tests = {name for key in self.manifest.tests for name in (key, key.partition("::")[2])}
-        capabilities = {c.name for c in Capability}
-        found: list[str] = []
-        for name, reason in self._gaps.items():
-            if name not in tests | capabilities | set(DOMAINS):
-                found.append(f"the declared gap {name!r} is no test, capability or domain")
-            elif not reason:
-                found.append(f"the declared gap {name!r} has no reason")
-            elif name in self._facts.capabilities:
-                found.append(f"{name} is declared as a gap, and as a capability by the backend")
-            elif name in self._facts.domains:
-                found.append(f"{name} is declared as a gap, but the store has that domain")
-        return found
-
-    def outcomes(self) -> list[Outcome]:
-        """What became of every test of the manifest."""
-        found: list[Outcome] = []
-        for key, entry in self.manifest.tests.items():
-            runs = list(self._statuses.get(key, {}).values())
-            unreached = self._collected.get(key, set()) - set(self._statuses.get(key, {}))
-            if unreached:
-                runs.append((Status.UNREACHED, ""))
-            status = worst([status for status, _ in runs] or [Status.MISSING])
-            reason = next((why for seen, why in runs if seen is status and why), "")
-            found.append(
-                Outcome(
-                    test=key,
-                    area=entry.area,
-                    tier=entry.tier,
-                    status=status,
-                    reason=reason,
-                    seconds=round(self._seconds.get(key, 0.0), 4),
-                )
-            )
-        return found
-
-    def report(self) -> Report:
-        """Everything that is known of this run."""
-        unchanged = digest() == self.manifest.digest
-        return Report(
-            suite=version("mastra-conformance"),
-            digest=self.manifest.digest,
-            unchanged=unchanged,
-            core=version("mastra-core"),
-            python=platform.python_version(),
-            facts=self._facts,
-            settings=self.settings,
-            outcomes=self.outcomes(),
-            gaps=dict(self._gaps),
-            problems=self.problems(),
-        )
+    def reports(self) -> list[Report]:
+        """Everything that is known of this run, for each adapter; of storage if there was none."""
+        subjects = list(self._subjects.values()) or [Subject("storage", self.manifest)]
+        return [subject.report(self.settings) for subject in subjects]
 
 
 def _status(report: pytest.TestReport, info: Mapping[str, Any]) -> tuple[Status | None, str]:

@@ -74,8 +74,7 @@ def to_json(value: Any, what: str = "value", *, finite: bool = True) -> str:
             text = _encode_json(value).decode()
         except UnicodeEncodeError:
             text = _encode_json(_clean(value)).decode()
-        # From the end it is found in half the time; and most texts have no escape at all.
-        if "\\" in text and text.rfind("\\u0000") >= 0:
+        if _escapes_nul(text):
             text = _encode_json(_clean(_decode_json(text))).decode()
         if finite and "null" in text:
             # The encoder writes NaN and the infinities as null; json refuses them.
@@ -86,9 +85,12 @@ def to_json(value: Any, what: str = "value", *, finite: bool = True) -> str:
 
 
 def from_json(text: str | bytes, decode: Callable[[str | bytes], Any] = _decode_json) -> Any:
-    """The value of JSON text, also of text with lone surrogates or numbers beyond a float."""
+    """The value of JSON text, also of text with lone surrogates or numbers beyond a float.
+
+    U+0000, which others may have stored, is left out as in everything that is written here.
+    """
     try:
-        return decode(text)
+        value = decode(text)
     except msgspec.ValidationError as error:
         raise CorruptDataError(f"stored JSON is not of the expected shape: {error}") from error
     except msgspec.DecodeError:
@@ -96,6 +98,14 @@ def from_json(text: str | bytes, decode: Callable[[str | bytes], Any] = _decode_
             return _clean(json.loads(text))
         except (ValueError, RecursionError) as error:
             raise CorruptDataError(f"stored text is not JSON: {error}") from error
+    return _clean(value) if _escapes_nul(text) else value
+
+
+def _escapes_nul(text: str | bytes) -> bool:
+    # From the end it is found in half the time; and most texts have no escape at all.
+    if isinstance(text, str):
+        return "\\" in text and text.rfind("\\u0000") >= 0
+    return b"\\" in text and text.rfind(b"\\u0000") >= 0
 
 
 def json_object(value: object) -> Mapping[str, Any]:
@@ -214,7 +224,8 @@ def _decoded(values: Sequence[Any], decode: Decode, quick: Decode | None) -> lis
     """A column decoded: by the quick way where all its values are usual, else one by one."""
     if quick is not None and None not in values:
         try:
-            return list(map(quick, values))
+            if not _escapes_nul("".join(values)):
+                return list(map(quick, values))
         except (msgspec.MsgspecError, TypeError):
             pass
     return [decode(value) for value in values]

@@ -25,11 +25,15 @@ class Conditions:
     }
     comparisons: ClassVar[Mapping[str, str]] = {"lt": "<", "lte": "<=", "gt": ">", "gte": ">="}
 
+    def bound(self, params: list[Any], value: Any) -> str:
+        """Bind what the driver takes as it is; the text that stands for it in the statement."""
+        params.append(value)
+        return "?"
+
     def bind(self, params: list[Any], value: Value, kind: ColumnType = "text") -> str:
-        """Bind a value; the text that stands for it in the statement."""
+        """Bind a value of the waist; the text that stands for it in the statement."""
         if value is None or isinstance(value, str):
-            params.append(value)
-            return "?"
+            return self.bound(params, value)
         encode = self.encoders.get(kind)
         if encode is not None:
             value = encode(value)
@@ -37,14 +41,20 @@ class Conditions:
             if not -INT64 <= value < INT64:
                 raise InvalidArgumentError(f"the integer {value} needs more than 64 bits")
             # Drivers that pass numbers as doubles would round it.
-            params.append(str(value))
-            return "CAST(? AS INTEGER)"
-        params.append(value)
-        return "?"
+            return f"CAST({self.bound(params, str(value))} AS INTEGER)"
+        return self.bound(params, value)
 
-    def term(self, column: Column) -> str:
+    def term(self, table: Table, column: Column) -> str:
         """One column of the select list."""
         return f'"{column.name}"'
+
+    def operand(self, table: Table, column: Column) -> str:
+        """One column as conditions compare it."""
+        return f'"{column.name}"'
+
+    def sortable(self, table: Table, column: Column) -> str:
+        """One column as it is ordered, and compared with what comes before or behind."""
+        return self.operand(table, column)
 
     def where(self, table: Table, conditions: Sequence[Where], params: list[Any]) -> str:
         """All conditions joined by AND; empty where there are none."""
@@ -53,9 +63,9 @@ class Conditions:
     def condition(self, table: Table, where: Where, params: list[Any]) -> str:
         """One condition as SQL."""
         column = table.column(where.column)
-        name = f'"{column.name}"'
+        name = self.operand(table, column)
         if where.path:
-            return self.json_condition(name, where, params)
+            return self.json_condition(table, where, params)
         if where.op == "in":
             return self.is_member(name, column, cast("tuple[Value, ...]", where.value), params)
         if where.op in {"has_all", "has_any"}:
@@ -65,17 +75,18 @@ class Conditions:
             return f"{name} IS NULL" if where.op == "eq" else f"{name} IS NOT NULL"
         bound = self.bind(params, value, column.type)
         if where.op == "eq":
-            return self.equals(column, name, bound)
+            return self.equals(table, column, bound)
         if where.op == "ne":
             return self.differs(name, bound)
-        return f"{name} {self.comparisons[where.op]} {bound}"
+        return f"{self.sortable(table, column)} {self.comparisons[where.op]} {bound}"
 
-    def equals(self, column: Column, name: str, bound: str) -> str:
+    def equals(self, table: Table, column: Column, bound: str) -> str:
         """Equal to a value as it was read: foreign times and JSON may be spelt otherwise."""
+        name = self.operand(table, column)
         if column.type == "timestamp":
             other = f"substr({name}, 1, 23) || 'Z', strftime('{ISO}', {name})"
             return f"{bound} IN ({name}, {other})"
-        return f"{name if column.type != 'json' else self.term(column)} = {bound}"
+        return f"{name if column.type != 'json' else self.term(table, column)} = {bound}"
 
     def differs(self, name: str, bound: str) -> str:
         """Not equal, where absent differs from everything."""
@@ -85,8 +96,8 @@ class Conditions:
         self, name: str, column: Column, values: Sequence[Value], params: list[Any]
     ) -> str:
         """The column's value is one of a list, bound as one parameter."""
-        params.append(self.array(column, values))
-        return f"{name} IN (SELECT value FROM json_each(?))"
+        listed = self.bound(params, self.array(column, values))
+        return f"{name} IN (SELECT value FROM json_each({listed}))"
 
     def array(self, column: Column, values: Sequence[Value]) -> Any:
         """A list as one bound value."""
@@ -102,8 +113,9 @@ class Conditions:
             exists = f"NOT EXISTS (SELECT 1 FROM json_each(?) w WHERE NOT ({inside}))"
         return f"CASE WHEN json_valid({name}, 5) AND json_type({name}) = 'array' THEN {exists} END"
 
-    def json_condition(self, name: str, where: Where, params: list[Any]) -> str:
+    def json_condition(self, table: Table, where: Where, params: list[Any]) -> str:
         """A comparison of the JSON value at a path, strict about its type."""
+        name = self.operand(table, table.column(where.column))
         path = self.json_path(where.path)
         params.append(path)
         kind = f"json_type({name}, ?)"

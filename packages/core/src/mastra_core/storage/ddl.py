@@ -83,28 +83,31 @@ class SqliteSchema:
 
     def missing(self, tables: Sequence[Table], existing: Mapping[str, Existing]) -> list[Statement]:
         """The statements that add what is not there; a table made by a newer version may refuse."""
-        statements: list[str] = []
+        statements: list[Statement] = []
         for table in tables:
             name = self.dialect.prefix + table.name
             has = existing.get(name)
             if has is None:
-                statements.append(self.create(table))
+                statements.append(Statement(self.create(table), table=table.name))
                 made = () if table.name in self.loose else (tuple(sorted(table.key)),)
                 has = Existing(unique=frozenset(made))
             else:
                 self.check(table, has)
                 statements += [
-                    self.add(table, column)
+                    Statement(self.add(table, column), table=table.name)
                     for column in table.columns
                     if column.name not in has.columns
                 ]
             if tuple(sorted(table.key)) not in has.unique and f"{name}_key" not in has.indexes:
                 unique = "" if table.name in self.loose else "UNIQUE "
-                statements.append(self.index(table, "key", table.key, unique))
-            for index in table.indexes:
-                if self.dialect.prefix + index.name not in has.indexes:
-                    statements.append(self.index(table, index.name, index.columns))
-        return [Statement(sql) for sql in statements]
+                key = self.index(table, "key", table.key, unique)
+                statements.append(Statement(key, table=table.name))
+            statements += [
+                Statement(self.index(table, index.name, index.columns), table=table.name)
+                for index in table.indexes
+                if self.dialect.prefix + index.name not in has.indexes
+            ]
+        return statements
 
     def check(self, table: Table, has: Existing) -> None:
         """Refuse a table into which this version could not insert."""

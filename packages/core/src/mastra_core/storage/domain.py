@@ -13,6 +13,7 @@ from mastra_core.storage.paging import Window
 from mastra_core.storage.schema import Order, Query, Row, Table, Where, complete
 
 T = TypeVar("T")
+V = TypeVar("V")
 ATTEMPTS = 200
 
 
@@ -85,5 +86,29 @@ async def until_applied(attempt: Callable[[], Awaitable[T]]) -> T:
         try:
             return await attempt()
         except ConflictError:
-            await asyncio.sleep(random.uniform(0, min(0.05, 0.001 * number)))  # noqa: S311
+            await _pause(number)
     return await attempt()
+
+
+async def until_changed(
+    read: Callable[[], Awaitable[tuple[V, Callable[[V], Awaitable[T]]]]], change: Callable[[V], V]
+) -> T:
+    """Read a value, change it as the caller says, and write it; again until no other came between.
+
+    ``read`` gives the value and what writes the changed one on condition of what was read. What
+    ``change`` raises reaches the caller at once, a ``ConflictError`` too: it is no lost race.
+    """
+    for number in range(1, ATTEMPTS):
+        value, write = await read()
+        changed = change(value)
+        try:
+            return await write(changed)
+        except ConflictError:
+            await _pause(number)
+    value, write = await read()
+    return await write(change(value))
+
+
+async def _pause(number: int) -> None:
+    """Wait at random, and the longer the more attempts were lost."""
+    await asyncio.sleep(random.uniform(0, min(0.05, 0.001 * number)))  # noqa: S311

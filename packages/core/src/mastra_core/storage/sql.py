@@ -40,6 +40,8 @@ class Statement(msgspec.Struct, frozen=True):
 
     ``quick`` is a shorter text with the same parameters that does the same in the usual case, and
     otherwise fails or affects no row: for engines in this process, where parsing is what costs.
+    ``one`` says that it affects one row at most, so that what it expects holds or nothing happened;
+    ``inserts`` that it looks at no rows but those with the keys that it brings.
     """
 
     sql: str
@@ -48,6 +50,8 @@ class Statement(msgspec.Struct, frozen=True):
     expect: int | None = None
     table: str = ""
     quick: str = ""
+    one: bool = False
+    inserts: bool = False
 
 
 def quoted(names: Sequence[str]) -> str:
@@ -98,13 +102,13 @@ class Dialect(Conditions):
         if query.after is not None or not all(map(_names_text, where)):
             return self.written(table, query)
         # Most reads ask for rows by texts: all that have the same shape have the same statement.
-        bounds = (query.limit is None, not query.offset)
+        bounds = self.bounds(table, query)
         shape = (table, query.order, query.columns, bounds, *[w.column for w in where])
         sql = self._shapes.get(shape)
         if sql is None:
             sql = self._shapes[shape] = self.written(table, query).sql
         params: list[Any] = [w.value for w in where]
-        self.limited(query, params)
+        self.limited(table, query, params)
         return Statement(sql, params)
 
     def written(self, table: Table, query: Query) -> Statement:
@@ -119,23 +123,24 @@ class Dialect(Conditions):
             sql += f" WHERE {where}"
         if query.order:
             sql += self.ordered(table, query.order)
-        return Statement(sql + self.limited(query, params), params)
+        return Statement(sql + self.limited(table, query, params), params)
 
-    def limited(self, query: Query, params: list[Any]) -> str:
+    def bounds(self, table: Table, query: Query) -> tuple[object, ...]:
+        """What the text of ``limited`` depends on."""
+        return (query.limit is None, not query.offset)
+
+    def limited(self, table: Table, query: Query, params: list[Any]) -> str:
         """The end of a SELECT: how many rows, from which on."""
         if query.limit is None:
             return ""
-        params.append(query.limit)
-        if not query.offset:
-            return " LIMIT ?"
-        params.append(query.offset)
-        return " LIMIT ? OFFSET ?"
+        text = f" LIMIT {self.bound(params, query.limit)}"
+        return f"{text} OFFSET {self.bound(params, query.offset)}" if query.offset else text
 
     def selected(self, table: Table, columns: tuple[str, ...]) -> str:
         """The select list."""
         text = self._selected.get((table, columns))
         if text is None:
-            terms = [self.term(table.column(name)) for name in columns or table.names]
+            terms = [self.term(table, table.column(name)) for name in columns or table.names]
             text = self._selected[table, columns] = ", ".join(terms)
         return text
 
@@ -149,8 +154,9 @@ class Dialect(Conditions):
 
     def ordering(self, table: Table, name: str, direction: str) -> str:
         """One term of ORDER BY; absent values count as the greatest."""
-        term = f'"{name}" {"DESC" if direction == "desc" else "ASC"}'
-        if not table.column(name).nullable:
+        column = table.column(name)
+        term = f"{self.sortable(table, column)} {'DESC' if direction == 'desc' else 'ASC'}"
+        if not column.nullable:
             return term
         return f"{term} NULLS {'FIRST' if direction == 'desc' else 'LAST'}"
 
@@ -160,7 +166,7 @@ class Dialect(Conditions):
         last = cast("Row", query.after)
         downs = [direction == "desc" for _, direction in query.order]
         if len(set(downs)) == 1 and not any(column.nullable for column in columns):
-            names = quoted([column.name for column in columns])
+            names = ", ".join([self.sortable(table, column) for column in columns])
             values = [self.bind(params, v, c.type) for c, v in zip(columns, last, strict=True)]
             return f"({names}) {'<' if downs[0] else '>'} ({', '.join(values)})"
         alternatives: list[str] = []
@@ -171,25 +177,26 @@ class Dialect(Conditions):
                 self.condition(table, Where(c.name, "eq", v), params)
                 for c, v in zip(columns[:i], last[:i], strict=True)
             ]
-            terms.append(self.further(column, value, params, down=down))
+            terms.append(self.further(table, column, value, params, down=down))
             alternatives.append(" AND ".join(terms))
         return f"({' OR '.join(alternatives)})"
 
-    def further(self, column: Column, value: Value, params: list[Any], *, down: bool) -> str:
+    def further(
+        self, table: Table, column: Column, value: Value, params: list[Any], *, down: bool
+    ) -> str:
         """The condition that one column's value comes behind another, absent ones last."""
+        name = self.sortable(table, column)
         if value is None:
-            return f'"{column.name}" IS NOT NULL'
+            return f"{name} IS NOT NULL"
         bound = self.bind(params, value, column.type)
-        if down:
-            return f'"{column.name}" < {bound}'
-        return f'("{column.name}" > {bound} OR "{column.name}" IS NULL)'
+        return f"{name} < {bound}" if down else f"({name} > {bound} OR {name} IS NULL)"
 
     def rows(self, table: Table, columns: tuple[str, ...], rows: Sequence[Any]) -> list[Row]:
         """The driver's rows with the values of the waist."""
         decoded = self._decoded.get((table, columns))
         if decoded is None:
             shape = [table.column(name) for name in columns or table.names]
-            found = enumerate([self.decoders.get(column.type) for column in shape])
+            found = enumerate([self.decoder(table, column) for column in shape])
             decoded = [(i, decode) for i, decode in found if decode is not None]
             self._decoded[table, columns] = decoded
         if not rows or not decoded:
@@ -198,6 +205,10 @@ class Dialect(Conditions):
         for i, decode in decoded:
             transposed[i] = decode(transposed[i])
         return list(zip(*transposed, strict=True))
+
+    def decoder(self, table: Table, column: Column) -> Decoder | None:
+        """How a column's values become those of the waist, if they are not."""
+        return self.decoders.get(column.type)
 
     def statements(self, changes: Sequence[Change]) -> list[Statement]:
         """The statements of one write, in order."""
@@ -240,12 +251,16 @@ class Dialect(Conditions):
         key = (put.table, put.on_conflict, put.fresh, *put.merge.items())
         text = self._insertions.get(key)
         if text is None:
-            head = f"INSERT INTO {self.name(put.table)} ({quoted(put.table.names)}) "
+            head = f"INSERT INTO {self.name(put.table)} ({self.filled(put.table)}) "
             quick = "" if put.fresh else None
             if not put.fresh and "advance" in put.merge.values():
                 quick = self.on_conflict(put, quick=True)
             text = self._insertions[key] = (head, self.on_conflict(put), quick)
         return text
+
+    def filled(self, table: Table) -> str:
+        """The columns that an INSERT fills."""
+        return quoted(table.names)
 
     def settled(self, put: Put) -> Put:
         """The Put of one row with each ``coalesce`` decided: the column is kept, or replaced."""
@@ -287,13 +302,17 @@ class Dialect(Conditions):
             tests += [f'{stored}."{name}" < excluded."{name}"' for name in advancing]
             for name in advancing:
                 del rules[name]
-        sets = ", ".join([f'"{n}" = {self.merged(table, n, rules.get(n))}' for n in changed])
+        sets = ", ".join([self.replaced(table, name, rules.get(name)) for name in changed])
         condition = f" WHERE {' AND '.join(tests)}" if tests else ""
         return f" ON CONFLICT ({key}) DO UPDATE SET {sets}{condition}"
 
     def same(self, a: str, b: str) -> str:
         """Equal, where absent equals absent."""
         return f"{a} IS {b}"
+
+    def replaced(self, table: Table, name: str, rule: str | None) -> str:
+        """What sets a column of a row that is stored already."""
+        return f'"{name}" = {self.merged(table, name, rule)}'
 
     def merged(self, table: Table, name: str, rule: str | None) -> str:
         """What a replaced row's column becomes."""

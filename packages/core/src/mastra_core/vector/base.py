@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from abc import ABC, abstractmethod
 from array import array
@@ -11,17 +10,29 @@ from typing import Any, ClassVar, Final, Self, TypeVar
 
 import msgspec
 
-from mastra_core.clock import uuid7
 from mastra_core.errors import (
     ConfigurationError,
     ConflictError,
     InvalidArgumentError,
     NotFoundError,
+    SchemaError,
+    StorageError,
     UnsupportedError,
 )
-from mastra_core.storage.codec import check_id, clean_text, to_json
+from mastra_core.storage.codec import check_id
 from mastra_core.storage.driver_errors import DriverErrors
 from mastra_core.storage.paging import options as checked
+from mastra_core.vector.checks import (
+    described,
+    fit,
+    floats,
+    items,
+    least,
+    listed,
+    metadata_json,
+    top,
+    unknown,
+)
 from mastra_core.vector.filters import OPERATORS, Node, parse
 from mastra_core.vector.schema import (
     METRICS,
@@ -33,12 +44,12 @@ from mastra_core.vector.schema import (
     Metric,
     Nearest,
     Vector,
-    floats,
+    nearest_first,
 )
 
 T = TypeVar("T")
-TOP_K: Final = 10_000
-DIMENSIONS: Final = 65_536
+# What an index that is gone may look like.
+UNCLEAR: Final = frozenset({StorageError, SchemaError, NotFoundError})
 
 
 class NoOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -63,6 +74,11 @@ class MastraVector(DriverErrors, ABC):
     index_separator: ClassVar[str] = "_"
     # How many vectors one request of the store takes.
     batch: ClassVar[int] = 1000
+    # Whether a query finds the nearest always. Otherwise it does among a few hundred vectors, and
+    # 95 of 100 of them on average among more; how many match a filter is exact for all.
+    exact: ClassVar[bool] = True
+    # In how many bits a number is kept, 32 or 16: so rounded vectors are compared and come back.
+    bits: ClassVar[int] = 32
 
     def __init__(self, *, id: str) -> None:  # noqa: A002 (the original's name)
         if not isinstance(id, str) or not id.strip():
@@ -84,28 +100,23 @@ class MastraVector(DriverErrors, ABC):
         One that is there with others is a ``ConflictError``. ``options`` are the store's own
         (``index_options``), ``metadata_indexes`` name the keys that filters will ask for most.
         """
-        if re.fullmatch(self.index_names, index_name) is None:
+        if not self._can_be(index_name):
             raise InvalidArgumentError(
                 f"{index_name!r} cannot be the name of an index here; it must match {self.index_names}"
             )
-        if type(dimension) is not int or not 1 <= dimension <= DIMENSIONS:
-            raise InvalidArgumentError(
-                f"dimension must be a whole number from 1 to {DIMENSIONS}, not {dimension!r}"
-            )
-        if metric not in METRICS:
-            raise InvalidArgumentError(
-                f"metric must be one of {', '.join(METRICS)}, not {metric!r}"
-            )
+        wanted = described(index_name, dimension, metric)
         if metric not in self.metrics:
             raise UnsupportedError(
                 f"{self.name} has no {metric} metric; it has {', '.join(sorted(self.metrics))}"
             )
         given = checked(self.index_options, options or {}, f"options of a {self.name} index")
-        wanted = Index(name=index_name, dimension=dimension, metric=metric)
+        keys = tuple(listed(metadata_indexes, "metadata_indexes", "metadata keys"))
+        if not all(isinstance(key, str) and key for key in keys):
+            raise InvalidArgumentError(f"metadata_indexes must be non-empty strings, not {keys!r}")
         doing = f"create the index {index_name!r}"
         there = await self._do(self._find_index(index_name), doing)
         if there is None:
-            await self._do(self._create_index(wanted, given, tuple(metadata_indexes)), doing)
+            await self._do(self._create_index(wanted, given, keys), doing)
             there = await self._do(self._find_index(index_name), doing)
         if there is not None and there != wanted:
             raise ConflictError(
@@ -122,11 +133,14 @@ class MastraVector(DriverErrors, ABC):
         """How many vectors an index has, and of what kind; an unknown one is a ``NotFoundError``."""
         self._indexes.pop(index_name, None)
         index = await self._index(index_name)
-        count = await self._do(self._count(index), f"count the vectors of {index_name!r}")
+        counting = self._count(index)
+        count = await self._in(index, counting, f"count the vectors of {index_name!r}")
         return IndexStats(dimension=index.dimension, count=count, metric=index.metric)
 
     async def delete_index(self, index_name: str) -> None:
         """Delete an index with all its vectors; an unknown one is no error."""
+        if not self._can_be(index_name):
+            return
         self._indexes.pop(index_name, None)
         doing = f"delete the index {index_name!r}"
         index = await self._do(self._find_index(index_name), doing)
@@ -149,25 +163,13 @@ class MastraVector(DriverErrors, ABC):
         ``documents`` are the texts that the vectors stand for. What matches ``delete_filter`` is
         deleted before: in one step with the rest where the store has transactions.
         """
-        index = await self._index(index_name)
-        count = len(vectors)
-        _same_length("ids", ids, count)
-        _same_length("metadata", metadata, count)
-        _same_length("documents", documents, count)
+        given = [floats(one) for one in listed(vectors, "vectors", "vectors")]
+        names, made = items(given, ids=ids, metadata=metadata, documents=documents)
         stale = self._chosen(delete_filter) if delete_filter is not None else None
-        names = [uuid7() for _ in vectors] if ids is None else [check_id(i, "id") for i in ids]
-        items = {
-            name: Item(
-                id=name,
-                vector=floats(vector, index),
-                metadata_json=_metadata(metadata[i] if metadata else None),
-                document=_document(documents[i] if documents else None),
-            )
-            for i, (name, vector) in enumerate(zip(names, vectors, strict=True))
-        }
-        if items or stale is not None:
-            writing = self._upsert(index, list(items.values()), stale)
-            await self._do(writing, f"store vectors in {index_name!r}", index_name)
+        index = await self._fitting(index_name, given)
+        if made or stale is not None:
+            writing = self._upsert(index, made, stale)
+            await self._in(index, writing, f"store vectors in {index_name!r}")
         return names
 
     async def query(
@@ -205,28 +207,23 @@ class MastraVector(DriverErrors, ABC):
         include_vector: bool = False,
     ) -> list[list[Match]]:
         """The same for several vectors, in one round trip where the store can; a list for each."""
-        if type(top_k) is not int or not 1 <= top_k <= TOP_K:
-            raise InvalidArgumentError(
-                f"topK must be a positive integer, at most {TOP_K}, not {top_k!r}"
-            )
-        if min_score is not None and not math.isfinite(min_score):
-            raise InvalidArgumentError(f"min_score must be a finite number, not {min_score!r}")
-        where = self._parsed(filter)
-        index = await self._index(index_name)
+        bound, least_score, where = top(top_k), least(min_score), self._parsed(filter)
+        vectors = [floats(one) for one in listed(query_vectors, "query_vectors", "vectors")]
+        index = await self._fitting(index_name, vectors)
         wanted = [
             Nearest(
-                vector=floats(vector, index),
-                top_k=top_k,
+                vector=vector,
+                top_k=bound,
                 where=where,
-                min_score=min_score,
+                min_score=least_score,
                 include_vector=include_vector,
             )
-            for vector in query_vectors
+            for vector in vectors
         ]
         if not wanted:
             return []
-        found = await self._do(self._query(index, wanted), f"search {index_name!r}", index_name)
-        return [sorted(matches, key=_nearest_first)[:top_k] for matches in found]
+        found = await self._in(index, self._query(index, wanted), f"search {index_name!r}")
+        return [nearest_first(matches, wanted[0]) for matches in found]
 
     async def update_vector(
         self,
@@ -248,11 +245,11 @@ class MastraVector(DriverErrors, ABC):
         if vector is None and metadata is None:
             raise InvalidArgumentError("No updates provided: give a vector, metadata, or both")
         chosen = [check_id(id, "id")] if id is not None else self._chosen(filter)
-        index = await self._index(index_name)
-        values = None if vector is None else floats(vector, index)
-        text = None if metadata is None else _metadata(metadata)
+        values = None if vector is None else floats(vector)
+        text = None if metadata is None else metadata_json(metadata)
+        index = await self._fitting(index_name, [] if values is None else [values])
         changing = self._update(index, chosen, values, text)
-        await self._do(changing, f"update vectors of {index_name!r}", index_name)
+        await self._in(index, changing, f"update vectors of {index_name!r}")
 
     async def delete_vector(self, index_name: str, *, id: str) -> None:  # noqa: A002
         """Delete a vector by id; an unknown id is no error."""
@@ -268,16 +265,17 @@ class MastraVector(DriverErrors, ABC):
         """Delete vectors by ids, or all that match a filter; unknown ids are no error."""
         if ids is not None and filter is not None:
             raise InvalidArgumentError("ids and filter are mutually exclusive")
-        if ids is not None and not ids:
+        names = None if ids is None else listed(ids, "ids", "strings")
+        if names is not None and not len(names):
             raise InvalidArgumentError("Cannot delete by an empty ids array")
         if ids is None and filter is None:
             raise InvalidArgumentError("Either filter or ids must be provided")
         chosen = self._chosen(filter)
-        if ids is not None:
-            chosen = list(dict.fromkeys(check_id(one, "id") for one in ids))
+        if names is not None:
+            chosen = list(dict.fromkeys(check_id(one, "id") for one in names))
         index = await self._index(index_name)
         deleting = self._delete(index, chosen)
-        await self._do(deleting, f"delete vectors of {index_name!r}", index_name)
+        await self._in(index, deleting, f"delete vectors of {index_name!r}")
 
     async def close(self) -> None:
         """Release what was opened; safe to call twice, and using the store again opens it again."""
@@ -293,24 +291,55 @@ class MastraVector(DriverErrors, ABC):
     def __repr__(self) -> str:
         return f"{type(self).__name__}(id={self.id!r})"
 
+    def _can_be(self, name: object) -> bool:
+        """Whether an index can have this name here: no other one ever reaches an adapter."""
+        if not isinstance(name, str):
+            raise InvalidArgumentError(f"an index has a name, a string, not {type(name).__name__}")
+        return re.fullmatch(self.index_names, name) is not None
+
     async def _index(self, name: str) -> Index:
         """The index of this name; looked up once, and again after an error."""
+        possible = self._can_be(name)
         known = self._indexes.get(name)
         if known is None:
-            known = await self._do(self._find_index(name), f"look up the index {name!r}")
+            doing = f"look up the index {name!r}"
+            known = await self._do(self._find_index(name), doing) if possible else None
             if known is None:
-                raise NotFoundError(f"index {name!r} does not exist; create it with create_index")
+                raise unknown(name)
             self._indexes[name] = known
         return known
 
-    async def _do(self, work: Awaitable[T], doing: str, index_name: str | None = None) -> T:
-        """Do it; a driver's error as ours. What is known of the index may be why it failed."""
+    async def _fitting(self, name: str, vectors: Sequence[array[float]]) -> Index:
+        """The index, whose length these vectors have; it may be another than when it was looked up."""
+        known = self._indexes.get(name) if self._can_be(name) else None
+        if known is not None and any(len(vector) != known.dimension for vector in vectors):
+            del self._indexes[name]
+        index = await self._index(name)
+        fit(vectors, index)
+        return index
+
+    async def _do(self, work: Awaitable[T], doing: str) -> T:
+        """Do it; a driver's error as ours."""
         try:
             return await work
         except Exception as error:
-            if index_name is not None:
-                self._indexes.pop(index_name, None)
             raise self._translate(error, doing) from error
+
+    async def _in(self, index: Index, work: Awaitable[T], doing: str) -> T:
+        """Do it in an index; if it fails because the index is gone meanwhile, say that."""
+        try:
+            return await self._do(work, doing)
+        except Exception as error:
+            self._indexes.pop(index.name, None)
+            if type(error) in UNCLEAR and await self._gone(index):
+                raise unknown(index.name) from error
+            raise
+
+    async def _gone(self, index: Index) -> bool:
+        try:
+            return await self._find_index(index.name) is None
+        except Exception:  # noqa: BLE001 (the error that made us look is the one to tell)
+            return False
 
     def _parsed(self, given: Filter | None) -> Node | None:
         return parse(given, operators=self.operators, store=self.name)
@@ -367,26 +396,3 @@ class MastraVector(DriverErrors, ABC):
 
     async def _close(self) -> None:
         """Release what was opened; nothing by default."""
-
-
-def _nearest_first(match: Match) -> tuple[float, str]:
-    return (-match.score, match.id)
-
-
-def _same_length(what: str, given: Sequence[object] | None, count: int) -> None:
-    if given is not None and len(given) != count:
-        raise InvalidArgumentError(f"there are {count} vectors, but {len(given)} {what}")
-
-
-def _metadata(given: Mapping[str, Any] | None) -> str:
-    if given is None:
-        return "{}"
-    if not isinstance(given, Mapping):
-        raise InvalidArgumentError(f"metadata of a vector is a mapping, not {type(given).__name__}")
-    return to_json(dict(given), "metadata of a vector")
-
-
-def _document(given: str | None) -> str | None:
-    if given is not None and not isinstance(given, str):
-        raise InvalidArgumentError(f"a document is a text, not {type(given).__name__}")
-    return None if given is None else clean_text(given)

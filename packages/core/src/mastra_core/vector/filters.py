@@ -56,7 +56,8 @@ class Compare(msgspec.Struct, frozen=True):
     """One comparison of the value at ``path``; ``negated`` matches exactly what it does not.
 
     ``value`` is a scalar for ``eq``, ranges and (a substring or an element) ``contains``, a tuple
-    of scalars for ``in`` and (all of them) ``contains``, and ``True`` for ``exists``.
+    of scalars for ``in`` (never an empty one) and (all of them) ``contains``, and ``True`` for
+    ``exists``.
     """
 
     path: tuple[str, ...]
@@ -305,10 +306,12 @@ def _member(path: tuple[str, ...], value: Any, key: str, *, negated: bool) -> No
         raise InvalidArgumentError(f"$in and $nin of {key!r} take a list, not {_kind(value)}")
     listed = cast("Sequence[Any]", value)
     present = [one for one in listed if one is not None]
-    member = Compare(path, "in", _scalars(present, key), negated)
-    if len(present) == len(listed):
-        return member
-    return _joined([member, _equal(path, None, key, negated=negated)], either=not negated)
+    nodes: list[Node] = []
+    if present:
+        nodes.append(Compare(path, "in", _scalars(present, key), negated))
+    if len(present) < len(listed):
+        nodes.append(_equal(path, None, key, negated=negated))
+    return _joined(nodes, either=not negated)
 
 
 def _scalars(values: Sequence[Any], key: str) -> tuple[Scalar, ...]:
@@ -318,12 +321,15 @@ def _scalars(values: Sequence[Any], key: str) -> tuple[Scalar, ...]:
 def _scalar(value: Any, key: str) -> Scalar:
     if isinstance(value, datetime):
         return iso(milliseconds(value))
+    # Members of enumerations, and numbers of other libraries, become what they are made of.
     if isinstance(value, str):
-        return clean_text(value)
-    if isinstance(value, (bool, int)) and -LARGEST <= value < LARGEST:
+        return clean_text(str.__str__(value))
+    if isinstance(value, bool):
         return value
+    if isinstance(value, int) and -LARGEST <= value < LARGEST:
+        return int(value)
     if isinstance(value, float) and abs(value) < float("inf"):
-        return value
+        return float(value)
     raise InvalidArgumentError(
         f"the filter compares {key!r} with {value!r}; it can with strings, booleans, finite numbers "
         "of 64 bits and datetimes"

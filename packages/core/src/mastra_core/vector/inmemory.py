@@ -13,6 +13,7 @@ import msgspec
 
 from mastra_core.storage.codec import from_json
 from mastra_core.vector.base import MastraVector
+from mastra_core.vector.checks import unknown
 from mastra_core.vector.filters import Node, holds
 from mastra_core.vector.schema import Index, Item, Match, Nearest
 
@@ -60,17 +61,16 @@ class InMemoryVector(MastraVector):
     def _nearest(self, index: Index, wanted: Nearest) -> Iterator[Match]:
         score = SCORES[index.metric]
         scored = [
-            (-score(wanted.vector, item.vector), item.id)
+            # (Subtracted from nought, so that no score is a negative nought.)
+            (0.0 - score(wanted.vector, item.vector), item.id)
             for item in self._items(index).values()
             if holds(wanted.where, item.metadata)
         ]
         for negative, key in heapq.nsmallest(wanted.top_k, scored):
-            if wanted.min_score is not None and -negative < wanted.min_score:
-                return
             item = self._items(index)[key]
             yield Match(
                 id=key,
-                score=-negative,
+                score=0.0 - negative,
                 metadata=from_json(item.metadata_json),
                 vector=item.vector.tolist() if wanted.include_vector else None,
                 document=item.document,
@@ -100,7 +100,9 @@ class InMemoryVector(MastraVector):
         return [key for key, item in stored.items() if holds(chosen, item.metadata)]
 
     def _items(self, index: Index) -> dict[str, Item]:
-        return self._stored.get(index.name, (index, {}))[1]
+        if index.name not in self._stored:
+            raise unknown(index.name)
+        return self._stored[index.name][1]
 
 
 def _dot(a: array[float], b: array[float]) -> float:

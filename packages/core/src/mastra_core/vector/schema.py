@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from array import array
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -10,7 +9,6 @@ from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
-from mastra_core.errors import InvalidArgumentError
 from mastra_core.records import JsonObject, Record
 from mastra_core.storage.codec import from_json
 from mastra_core.vector.filters import Node
@@ -56,7 +54,7 @@ class Item(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 class Nearest(msgspec.Struct, frozen=True, kw_only=True):
     """What is looked for: the ``top_k`` nearest of the vectors that match ``where``.
 
-    ``min_score`` leaves out what scores lower.
+    ``min_score`` leaves out what scores lower; a store may leave that to its base class.
     """
 
     vector: array[float]
@@ -81,18 +79,12 @@ class Match(Record, frozen=True, kw_only=True):
     document: str | None = None
 
 
-def floats(vector: Vector, index: Index) -> array[float]:
-    """The vector as 32-bit floats; what is none, or does not fit the index, is an error."""
-    try:
-        found = array("f", vector)
-    except (TypeError, OverflowError) as error:
-        raise InvalidArgumentError(f"a vector is a sequence of numbers: {error}") from error
-    if len(found) != index.dimension:
-        raise InvalidArgumentError(
-            f"index {index.name!r} takes vectors of {index.dimension} numbers, not {len(found)}"
-        )
-    if not math.isfinite(sum(found)) and not all(map(math.isfinite, found)):
-        raise InvalidArgumentError(
-            "a vector must not have NaN, infinity, or numbers beyond 32 bits"
-        )
-    return found
+def nearest_first(matches: Sequence[Match], wanted: Nearest) -> list[Match]:
+    """What an adapter found, in any order and perhaps too much of it, as callers get it."""
+    found = sorted(matches, key=_order)[: wanted.top_k]
+    least = wanted.min_score
+    return found if least is None else [match for match in found if match.score >= least]
+
+
+def _order(match: Match) -> tuple[float, str]:
+    return (-match.score, match.id)

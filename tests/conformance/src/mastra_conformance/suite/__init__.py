@@ -25,7 +25,7 @@ from mastra_conformance.suite.tenancy import TestOrganisationScopes, TestResourc
 from mastra_conformance.suite.threads import TestThreadLists, TestThreads
 from mastra_conformance.suite.traces import TestTraceLists
 from mastra_conformance.suite.waist import TestChanges, TestPuts, TestRows
-from mastra_conformance.suite.windows import TestIncluded
+from mastra_conformance.suite.windows import TestIncluded, TestWindows
 from mastra_conformance.suite.workflows import TestSnapshots, TestSteps
 
 __all__ = [
@@ -72,4 +72,5 @@ __all__ = [
     "TestThreads",
     "TestTraceLists",
     "TestValues",
+    "TestWindows",
 ]

@@ -14,6 +14,7 @@ from mastra_conformance.records import message, saved, score, span, thread
 from mastra_conformance.rows import at
 from mastra_conformance.tiers import area, base, full
 from mastra_conformance.wrappers import Wrapper
+from mastra_core.storage.domains.windows import Anchor
 from mastra_core.storage.schema import Put, Row
 from mastra_core.storage.tables import MESSAGES, THREADS
 
@@ -110,6 +111,15 @@ class TestRoundTrips:
             "include": lambda: store.memory.list_messages(owner.id, per_page=0, include=include)
         }
         await self._within(store, calls, 2)
+        anchors = [
+            Anchor(id=m.id, thread_id=m.thread_id, created_at=m.created_at) for m in messages[::3]
+        ]
+        recalled: dict[str, Callable[[], Awaitable[Any]]] = {
+            "list_windows": lambda: store.memory.list_windows(
+                anchors, before=2, after=1, latest_of=owner.id, latest=10
+            )
+        }
+        await self._within(store, recalled, 1)
 
     async def _within(
         self, store: Over[Wrapper], calls: dict[str, Callable[[], Awaitable[Any]]], most: int

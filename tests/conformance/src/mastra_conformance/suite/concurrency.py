@@ -85,6 +85,36 @@ class TestLostUpdates:
             assert found.metadata == {f"{i}": i for i in range(WRITERS)}
             assert found.working_memory == "w"
 
+    async def test_changes_by_functions(self, lab: Lab) -> None:
+        """Of metadata and of working memory, also where the first change makes the resource."""
+        stores = self.stores(lab)
+        changes = 20
+
+        def longer(text: str | None) -> str:
+            return f"{text or ''}x"
+
+        def more(metadata: dict[str, Any]) -> dict[str, Any]:
+            return {"count": metadata.get("count", 0) + 1}
+
+        for _ in range(lab.settings.rounds):
+            key, owner = fresh("resource"), await lab.store.memory.save_thread(thread())
+            writers = [stores[i % WRITERS].memory for i in range(changes)]
+            calls: list[Callable[[], Awaitable[Any]]] = [
+                lambda m=m: m.change_working_memory(key, longer)  # type: ignore[misc]
+                for m in writers
+            ]
+            calls += [
+                lambda m=m: m.change_thread_metadata(owner.id, more)  # type: ignore[misc]
+                for m in writers
+            ]
+            await all_well(calls)
+            resource = await lab.store.memory.get_resource_by_id(key)
+            assert resource is not None
+            assert resource.working_memory == "x" * changes
+            found = await lab.store.memory.get_thread_by_id(owner.id)
+            assert found is not None
+            assert found.metadata == {"count": changes}
+
     async def test_results_of_steps(self, lab: Lab) -> None:
         """Steps, elements of a foreach, request contexts and states, of runs new and old."""
         stores = self.stores(lab)
@@ -256,6 +286,23 @@ class TestRaces:
             assert len({result.id for result in made}) == 1
         page = await a.experiments.list_experiment_results(run.id, per_page=False)
         assert page.total == lab.settings.rounds
+
+    async def test_a_title_is_given_once(self, lab: Lab) -> None:
+        """Of several titles one is stored; metadata that change meanwhile are kept."""
+        stores = [racing(lab) for _ in range(3)]
+        for turn in range(lab.settings.rounds):
+            owner = await lab.store.memory.save_thread(thread(title=""))
+            calls: list[Callable[[], Awaitable[Any]]] = [
+                lambda s=s, i=i: s.memory.set_title(owner.id, f"{i}")  # type: ignore[misc]
+                for i, s in enumerate(stores)
+            ]
+            calls.append(lambda: stores[0].memory.update_thread(owner.id, metadata={"turn": turn}))
+            outcomes = await all_well(calls)
+            won = [i for i, outcome in enumerate(outcomes) if outcome is True]
+            assert len(won) == 1
+            found = await lab.store.memory.get_thread_by_id(owner.id)
+            assert found is not None
+            assert (found.title, found.metadata) == (f"{won[0]}", {"turn": turn})
 
     async def test_a_thread_is_created_once_by_its_first_messages(self, lab: Lab) -> None:
         """Several first messages at once: one thread, all messages."""

@@ -71,6 +71,31 @@ class TestResources:
         assert changed.created_at == made.created_at
         assert changed.updated_at > made.updated_at
 
+    async def test_working_memory_is_changed_by_a_function(self, lab: Lab) -> None:
+        """Of what is stored, also of nothing; metadata stay; what it raises writes nothing."""
+        memory, key = lab.store.memory, fresh("resource")
+
+        def refuse(text: str | None) -> str | None:
+            raise ConflictError(repr(text))
+
+        with pytest.raises(ConflictError, match=r"^None$"):
+            await memory.change_working_memory(key, refuse)
+        assert await memory.get_resource_by_id(key) is None
+        made = await memory.change_working_memory(key, lambda text: f"{text} one")
+        assert made.working_memory == "None one"
+        assert await memory.get_resource_by_id(key) == made
+        await memory.update_resource(key, metadata={"a": 1})
+        changed = await memory.change_working_memory(key, lambda text: f"{text}\n two")
+        assert (changed.working_memory, changed.metadata) == ("None one\n two", {"a": 1})
+        assert changed.created_at == made.created_at
+        assert changed.updated_at > made.updated_at
+        with pytest.raises(ConflictError, match=r"^'None one\\n two'$"):
+            await memory.change_working_memory(key, refuse)
+        assert await memory.get_resource_by_id(key) == changed
+        emptied = await memory.change_working_memory(key, lambda _: None)
+        assert (emptied.working_memory, emptied.metadata) == (None, {"a": 1})
+        assert await memory.get_resource_by_id(key) == emptied
+
     async def test_large_working_memory_is_kept_whole(self, lab: Lab) -> None:
         """10 KB of text, beyond what short columns take."""
         memory, key = lab.store.memory, fresh("resource")

@@ -54,6 +54,57 @@ class TestThreads:
             assert found is not None
             assert found.metadata == metadata
 
+    async def test_a_title_is_set_where_there_is_none(self, lab: Lab) -> None:
+        """Once, and nothing else of the thread is touched but its time."""
+        memory = lab.store.memory
+        given = await memory.save_thread(thread(title="", metadata={"a": {"b": 1}}))
+        assert await memory.set_title(given.id, "Tea", resource_id=fresh("resource")) is False
+        assert await memory.get_thread_by_id(given.id) == given
+        assert await memory.set_title(given.id, "Tea", resource_id=given.resource_id) is True
+        found = await memory.get_thread_by_id(given.id)
+        assert found is not None
+        assert found.updated_at > given.updated_at
+        assert found == thread(
+            given.resource_id,
+            id=given.id,
+            title="Tea",
+            metadata={"a": {"b": 1}},
+            created_at=given.created_at,
+            updated_at=found.updated_at,
+        )
+        assert await memory.set_title(given.id, "Coffee") is False
+        assert await memory.get_thread_by_id(given.id) == found
+        assert await memory.set_title(fresh("thread"), "Tea") is False
+        with pytest.raises(InvalidArgumentError):
+            await memory.set_title(given.id, "")
+
+    async def test_metadata_are_changed_by_a_function(self, lab: Lab) -> None:
+        """Of what is stored; what it raises reaches the caller, and nothing is written."""
+        memory, other = lab.store.memory, fresh("resource")
+        given = await memory.save_thread(thread(title="t", metadata={"a": [1], "b": 2}))
+
+        def without_b(metadata: dict[str, Any]) -> dict[str, Any]:
+            return {"a": [*metadata["a"], 2]}
+
+        changed = await memory.change_thread_metadata(given.id, without_b)
+        assert changed.metadata == {"a": [1, 2]}
+        assert (changed.title, changed.created_at) == (given.title, given.created_at)
+        assert changed.updated_at > given.updated_at
+        assert await memory.get_thread_by_id(given.id) == changed
+
+        def refuse(metadata: dict[str, Any]) -> dict[str, Any]:
+            raise ConflictError(str(metadata["a"]))
+
+        with pytest.raises(ConflictError, match=r"^\[1, 2\]$"):
+            await memory.change_thread_metadata(given.id, refuse)
+        with pytest.raises(InvalidArgumentError):
+            await memory.change_thread_metadata(given.id, lambda _: {"a": object()})
+        with pytest.raises(NotFoundError):
+            await memory.change_thread_metadata(given.id, without_b, resource_id=other)
+        with pytest.raises(NotFoundError):
+            await memory.change_thread_metadata(fresh("thread"), without_b)
+        assert await memory.get_thread_by_id(given.id) == changed
+
     async def test_an_empty_title_stays_empty(self, lab: Lab) -> None:
         """An invented title would keep the agent from ever making one."""
         given = thread(title="")

@@ -13,6 +13,7 @@ from mastra_core.errors import ConflictError, StorageError
 from mastra_core.storage.schema import Advance, Delete, Operator, Put, Query, Update, Where
 from mastra_core.storage.tables import (
     EXPERIMENT_RESULTS,
+    EXPERIMENTS,
     SCORERS,
     SPANS,
     THREADS,
@@ -336,11 +337,11 @@ class TestChanges:
     async def test_advance_of_an_absent_time_is_the_new_one(self, lab: Lab) -> None:
         """Nothing stored is earlier than everything."""
         run = fresh("run")
-        await lab.backend.write(Put(SCORERS, [row(SCORERS, id=run, runId=run, updatedAt=None)]))
+        await lab.backend.write(Put(EXPERIMENTS, [row(EXPERIMENTS, id=run, startedAt=None)]))
         where = (Where("id", "eq", run),)
-        await lab.backend.write(Update(SCORERS, where, {"updatedAt": Advance(at(3))}))
-        query = Query(where=where, columns=("updatedAt",))
-        assert await lab.backend.find(SCORERS, query) == [(at(3),)]
+        await lab.backend.write(Update(EXPERIMENTS, where, {"startedAt": Advance(at(3))}))
+        query = Query(where=where, columns=("startedAt",))
+        assert await lab.backend.find(EXPERIMENTS, query) == [(at(3),)]
 
     async def test_advance_over_a_second_or_a_day_carries(self, lab: Lab) -> None:
         """23:59:59.999 and a millisecond is the next day, in whatever form times are stored."""

@@ -1,15 +1,18 @@
-"""``include``: messages brought in by id with their neighbours, as semantic recall needs them."""
+"""Messages brought in by id with their neighbours, as semantic recall needs them."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from mastra_conformance.lab import Lab, fresh
 from mastra_conformance.records import message, said, saved, thread
 from mastra_conformance.tiers import area
+from mastra_core.errors import InvalidArgumentError
 from mastra_core.records import Message, Thread
+from mastra_core.storage.domains.windows import Anchor
 
 
 def around(target: Message, before: int = 0, after: int = 0, **more: Any) -> dict[str, Any]:
@@ -124,3 +127,90 @@ class TestIncluded:
         assert len(page.messages) == 5
         page = await memory.list_messages_by_resource_id(owner.resource_id, include=entries)
         assert said(page.messages) == [0, 1, 2]
+
+
+def anchor(target: Message, **changes: Any) -> Anchor:
+    """What an index of vectors remembers of a message."""
+    known = Anchor(id=target.id, thread_id=target.thread_id, created_at=target.created_at)
+    return msgspec.structs.replace(known, **changes)
+
+
+@area("memory")
+@pytest.mark.asyncio(loop_scope="function")
+class TestWindows:
+    """``list_windows``: what a search has found, with neighbours, and a thread's latest messages."""
+
+    async def test_each_anchor_has_its_window_and_the_latest_come_with_them(self, lab: Lab) -> None:
+        """Windows may overlap, and are oldest first; so are the latest."""
+        owner, messages = await saved(lab.store.memory, 20)
+        other, others = await saved(lab.store.memory, 5, owner.resource_id)
+        found = await lab.store.memory.list_windows(
+            [anchor(messages[5]), anchor(messages[7]), anchor(others[0])],
+            before=2,
+            after=1,
+            resource_id=owner.resource_id,
+            latest_of=owner.id,
+            latest=3,
+        )
+        assert said(found.latest) == [17, 18, 19]
+        assert {key: said(window) for key, window in found.around.items()} == {
+            messages[5].id: [3, 4, 5, 6],
+            messages[7].id: [5, 6, 7, 8],
+            others[0].id: [0, 1],
+        }
+        assert {m.thread_id for m in found.around[others[0].id]} == {other.id}
+
+    async def test_nothing_asked_for_is_nothing(self, lab: Lab) -> None:
+        """Neither anchors nor a thread; or a thread without messages."""
+        memory = lab.store.memory
+        nothing = await memory.list_windows([], before=1, after=1)
+        assert (nothing.latest, nothing.around) == ([], {})
+        empty = await memory.list_windows([], latest_of=fresh("thread"), latest=5)
+        assert empty.latest == []
+
+    async def test_a_window_is_by_time_and_id(self, lab: Lab) -> None:
+        """Messages of one millisecond are each other's neighbours in the order of their ids."""
+        memory, owner = lab.store.memory, thread()
+        await memory.save_thread(owner)
+        tied = sorted([message(owner, 5) for _ in range(7)], key=lambda m: m.id)
+        await memory.save_messages(tied)
+        found = await memory.list_windows([anchor(m) for m in tied], before=1, after=1)
+        for i, one in enumerate(tied):
+            wanted = [m.id for m in tied[max(i - 1, 0) : i + 2]]
+            assert [m.id for m in found.around[one.id]] == wanted
+
+    async def test_an_anchor_that_is_wrong_about_its_message_still_finds_it(self, lab: Lab) -> None:
+        """The message may have moved since it was indexed: its window is where it is now."""
+        owner, messages = await saved(lab.store.memory, 9)
+        wrong = [
+            anchor(messages[4], thread_id=fresh("thread")),
+            anchor(messages[6], created_at=messages[0].created_at),
+        ]
+        found = await lab.store.memory.list_windows(wrong, before=1, after=1)
+        assert said(found.around[messages[4].id]) == [3, 4, 5]
+        assert said(found.around[messages[6].id]) == [5, 6, 7]
+        assert owner.id == messages[4].thread_id
+
+    async def test_what_is_gone_or_anothers_is_left_out_with_its_neighbours(self, lab: Lab) -> None:
+        """An index may remember messages that were deleted, and hold those of others."""
+        memory = lab.store.memory
+        owner, messages = await saved(memory, 5)
+        _, others = await saved(memory, 5)
+        await memory.delete_messages([messages[2].id])
+        asked = [anchor(messages[2]), anchor(messages[4]), anchor(others[2])]
+        found = await memory.list_windows(
+            asked, before=2, after=2, resource_id=owner.resource_id, latest_of=owner.id, latest=9
+        )
+        assert {key: said(window) for key, window in found.around.items()} == {
+            messages[4].id: [1, 3, 4]
+        }
+        assert said(found.latest) == [0, 1, 3, 4]
+        stolen = await memory.list_windows(
+            [], resource_id=owner.resource_id, latest_of=others[0].thread_id, latest=9
+        )
+        assert stolen.latest == []
+
+    async def test_a_window_of_fewer_than_none_is_refused(self, lab: Lab) -> None:
+        """Before anything is read."""
+        with pytest.raises(InvalidArgumentError):
+            await lab.store.memory.list_windows([], before=-1)

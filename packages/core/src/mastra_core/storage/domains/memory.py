@@ -4,23 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar
 
 import msgspec
 
-from mastra_core.clock import MILLISECOND, iso, milliseconds, now, uuid7
+from mastra_core.clock import iso, now, uuid7
 from mastra_core.errors import ConflictError, NotFoundError
-from mastra_core.records import JsonObject, Message, Record, Resource, Thread
-from mastra_core.storage.codec import Codec, check_id
-from mastra_core.storage.domain import until_applied
+from mastra_core.records import JsonObject, Message, Record, Thread
+from mastra_core.storage.codec import check_id
 from mastra_core.storage.domains.messages import MESSAGE, PUT_ROWS
+from mastra_core.storage.domains.resources import Resources
 from mastra_core.storage.domains.threads import THREAD
 from mastra_core.storage.domains.windows import MessageWindows
 from mastra_core.storage.paging import DateRange, options
-from mastra_core.storage.schema import Put, Query, Table, Update, Where
+from mastra_core.storage.schema import Put, Query, Table, Where
 from mastra_core.storage.tables import MESSAGES, OBSERVATIONAL_MEMORY, RESOURCES, THREADS
-
-RESOURCE: Final = Codec(RESOURCES, Resource)
 
 
 class CloneOptions(
@@ -42,7 +40,7 @@ class ClonedThread(Record, frozen=True, kw_only=True):
     message_id_map: dict[str, str]
 
 
-class MemoryStorage(MessageWindows):
+class MemoryStorage(MessageWindows, Resources):
     """Threads, messages and resources: what an agent remembers.
 
     Every thread belongs to one resource. Methods that take ``resource_id`` treat what belongs to
@@ -126,52 +124,3 @@ class MemoryStorage(MessageWindows):
             where += (Where("id", "in", tuple(chosen.message_ids)),)
         latest = Query(where=where, order=(("createdAt", "desc"),), limit=chosen.message_limit)
         return MESSAGE.records(await self.backend.find(MESSAGES, latest))[::-1]
-
-    async def get_resource_by_id(self, resource_id: str) -> Resource | None:
-        """What is kept of a resource, or ``None``."""
-        where = (Where("id", "eq", check_id(resource_id, "resource_id")),)
-        return RESOURCE.record(await self.backend.find(RESOURCES, Query(where=where, limit=1)))
-
-    async def save_resource(self, resource: Resource) -> Resource:
-        """Store the resource, over what is there; returns it as stored.
-
-        ``updated_at`` strictly increases, so a saved-over resource may come back with a later one.
-        """
-        rows = (RESOURCE.row(resource),)
-        if await self.backend.write(Put(RESOURCES, rows, "skip")) == [1]:
-            return resource
-        await self.backend.write(Put(RESOURCES, rows, "replace", {"updatedAt": "advance"}))
-        return await self.get_resource_by_id(resource.id) or resource
-
-    async def update_resource(
-        self,
-        resource_id: str,
-        *,
-        working_memory: str | None = None,
-        metadata: Mapping[str, Any] | None = None,
-    ) -> Resource:
-        """Set the working memory if given, and the given metadata keys; creates what is not there.
-
-        Concurrent updates lose nothing.
-        """
-        where = (Where("id", "eq", check_id(resource_id, "resource_id")),)
-        given: dict[str, Any] = {} if working_memory is None else {"working_memory": working_memory}
-
-        async def attempt() -> Resource:
-            rows = await self.backend.find(RESOURCES, Query(where=where, limit=1))
-            stored = RESOURCE.record(rows)
-            if stored is None:
-                new = Resource(id=resource_id, metadata=dict(metadata or {}), **given)
-                await self.backend.write(Put(RESOURCES, (RESOURCE.row(new),), "fail"))
-                return new
-            at = max(now(), milliseconds(stored.updated_at) + MILLISECOND)
-            fields = {**given, "updated_at": at}
-            read: tuple[Where, ...] = (*where, Where("updatedAt", "eq", stored.updated_at))
-            if metadata:
-                fields["metadata"] = {**(stored.metadata or {}), **metadata}
-                # The original's writers may bring back a time that a resource had before.
-                read += (Where("metadata", "eq", rows[0][RESOURCES.positions["metadata"]]),)
-            await self.backend.write(Update(RESOURCES, read, RESOURCE.values(fields), expect=1))
-            return msgspec.structs.replace(stored, **fields)
-
-        return await until_applied(attempt)

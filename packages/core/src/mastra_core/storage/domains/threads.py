@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
 from mastra_core.clock import MILLISECOND, now, stamp
-from mastra_core.errors import ConflictError, NotFoundError
-from mastra_core.records import Thread, ThreadPage
+from mastra_core.errors import ConflictError, InvalidArgumentError, NotFoundError
+from mastra_core.records import JsonObject, Thread, ThreadPage
 from mastra_core.storage.codec import Codec, check_id
-from mastra_core.storage.domain import StorageDomain, until_applied
+from mastra_core.storage.domain import StorageDomain, until_applied, until_changed
 from mastra_core.storage.paging import OrderBy, PerPage, metadata_conditions, order, window
-from mastra_core.storage.schema import Advance, Delete, Put, Query, Update, Where
+from mastra_core.storage.schema import Advance, Delete, Put, Query, Row, Update, Where
 from mastra_core.storage.tables import MESSAGES, OBSERVATIONAL_MEMORY, THREADS
 
 THREAD: Final = Codec(THREADS, Thread)
@@ -75,20 +75,68 @@ class Threads(StorageDomain):
             thread = THREAD.record(rows)
             if thread is None:
                 raise thread_missing(thread_id, resource_id)
-            fields = {**given, "updated_at": max(now(), thread.updated_at + MILLISECOND)}
-            read: tuple[Where, ...] = (
-                Where("id", "eq", thread_id),
-                Where("resourceId", "eq", thread.resource_id),
-                Where("updatedAt", "eq", thread.updated_at),
-            )
+            fields = dict(given)
             if metadata:
                 fields["metadata"] = {**(thread.metadata or {}), **metadata}
-                # The original's writers may bring back a time that a thread had before.
-                read += (Where("metadata", "eq", rows[0][THREADS.positions["metadata"]]),)
-            await self.backend.write(Update(THREADS, read, THREAD.values(fields), expect=1))
-            return msgspec.structs.replace(thread, **fields)
+            return await self._rewrite(thread, rows[0], fields)
 
         return await until_applied(attempt)
+
+    async def change_thread_metadata(
+        self,
+        thread_id: str,
+        change: Callable[[JsonObject], JsonObject],
+        *,
+        resource_id: str | None = None,
+    ) -> Thread:
+        """Replace the metadata by what ``change`` makes of them; concurrent changes lose nothing.
+
+        ``change`` may be called several times. What it raises reaches the caller, and nothing is
+        written. An unknown thread is a ``NotFoundError``.
+        """
+        where = _owned(check_id(thread_id, "thread_id"), resource_id)
+
+        async def read() -> tuple[JsonObject, Callable[[JsonObject], Awaitable[Thread]]]:
+            rows = await self.backend.find(THREADS, Query(where=where, limit=1))
+            thread = THREAD.record(rows)
+            if thread is None:
+                raise thread_missing(thread_id, resource_id)
+
+            def write(metadata: JsonObject) -> Awaitable[Thread]:
+                return self._rewrite(thread, rows[0], {"metadata": metadata})
+
+            return dict(thread.metadata or {}), write
+
+        return await until_changed(read, change)
+
+    async def set_title(
+        self, thread_id: str, title: str, *, resource_id: str | None = None
+    ) -> bool:
+        """Give a title to a thread that has none; whether that was done.
+
+        One conditional update: a thread that has a title, is not there, or belongs to another
+        resource stays as it is, and nothing but the title and ``updated_at`` is touched.
+        """
+        values = THREAD.values({"title": title})
+        if not values["title"]:
+            raise InvalidArgumentError("title must be a non-empty text")
+        at = Advance(stamp())
+        where = (*_owned(check_id(thread_id, "thread_id"), resource_id), Where("title", "eq", ""))
+        return await self.backend.write(Update(THREADS, where, {**values, "updatedAt": at})) == [1]
+
+    async def _rewrite(self, thread: Thread, row: Row, fields: dict[str, Any]) -> Thread:
+        """Store the fields, on condition that the thread is still as it was read."""
+        fields = {**fields, "updated_at": max(now(), thread.updated_at + MILLISECOND)}
+        read: tuple[Where, ...] = (
+            Where("id", "eq", thread.id),
+            Where("resourceId", "eq", thread.resource_id),
+            Where("updatedAt", "eq", thread.updated_at),
+        )
+        if "metadata" in fields:
+            # The original's writers may bring back a time that a thread had before.
+            read += (Where("metadata", "eq", row[THREADS.positions["metadata"]]),)
+        await self.backend.write(Update(THREADS, read, THREAD.values(fields), expect=1))
+        return msgspec.structs.replace(thread, **fields)
 
     async def update_thread_resource_id(self, thread_id: str, *, resource_id: str) -> Thread:
         """Give the thread and all its messages to another resource, in one step."""

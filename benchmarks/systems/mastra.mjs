@@ -1,22 +1,27 @@
-// Mastra for TypeScript with `@mastra/libsql`: speaks the protocol of host.py, and times inside Node.
+// Mastra for TypeScript on a file or, where the folder says so, a server: speaks the protocol of host.py,
+// and times inside Node.
 //
-// Arguments: the folder of the database, the folder that holds node_modules, the workload as JSON.
+// Arguments: the folder of the database, the folder that holds node_modules, the workload as JSON, and
+// options: `{"total": false}` lists without a total, where the original can.
 
 import { createRequire } from 'node:module';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { pathToFileURL } from 'node:url';
 import { isDeepStrictEqual } from 'node:util';
 
-const [folder, modules, work] = [process.argv[2], process.argv[3], JSON.parse(process.argv[4])];
+const [folder, modules] = [process.argv[2], process.argv[3]];
+const [work, { total = true }] = [JSON.parse(process.argv[4]), JSON.parse(process.argv[5] ?? '{}')];
 // Standard output belongs to the answers.
 for (const level of ['debug', 'info', 'log', 'warn']) console[level] = console.error;
 
 const require = createRequire(join(modules, 'package.json'));
-const { LibSQLStore } = await import(pathToFileURL(require.resolve('@mastra/libsql')).href);
-const manifest = join(modules, 'node_modules', '@mastra', 'libsql', 'package.json');
-const { version } = JSON.parse(readFileSync(manifest, 'utf8'));
+const server = join(folder, 'url');
+const onServer = existsSync(server);
+const name = onServer ? '@mastra/pg' : '@mastra/libsql';
+const provider = await import(pathToFileURL(require.resolve(name)).href);
+const { version } = JSON.parse(readFileSync(join(modules, 'node_modules', name, 'package.json'), 'utf8'));
 
 let store, memory, workflows;
 let made = 0;
@@ -37,7 +42,9 @@ function messages(thread, count) {
 }
 
 async function connect() {
-  store = new LibSQLStore({ id: 'bench', url: `file:${join(folder, 'mastra.db')}` });
+  store = onServer
+    ? new provider.PostgresStore({ id: 'bench', connectionString: readFileSync(server, 'utf8') })
+    : new provider.LibSQLStore({ id: 'bench', url: `file:${join(folder, 'mastra.db')}` });
   await store.init();
   memory = await store.getStore('memory');
   workflows = await store.getStore('workflows');
@@ -64,7 +71,9 @@ function snapshot() {
 
 const key = { workflowName: 'workflow', runId: 'run' };
 const last = size => () =>
-  memory.listMessages({ threadId: size, perPage: work.last, page: 0, orderBy: { field: 'createdAt', direction: 'DESC' } });
+  memory.listMessages({
+    threadId: size, perPage: work.last, page: 0, orderBy: { field: 'createdAt', direction: 'DESC' }, includeTotal: total,
+  });
 
 // What a cell needs is made by the first function, unmeasured; the second one is measured.
 const cells = {
@@ -82,18 +91,21 @@ const cells = {
 };
 for (const size of Object.keys(work.sizes)) cells[`last_${size}`] = [() => undefined, last(size)];
 
+// Only lists of messages do without a total.
+const WITHOUT_LISTS = Object.keys(cells).filter(cell => !cell.startsWith('last_'));
+
 function expect(found, wanted, what) {
   if (!isDeepStrictEqual(found, wanted)) throw new Error(`${what}: ${String(found).slice(0, 200)}`);
 }
 
 const actions = {
-  async seed() {
+  async seed({ sizes }) {
     await connect();
-    for (const [id, size] of [...Object.entries(work.sizes), [work.appended, work.appended_size]]) {
+    for (const [id, size] of Object.entries(sizes ?? { ...work.sizes, [work.appended]: work.appended_size })) {
       await memory.saveThread(thread(id, work.owner, work.start));
       for (let done = 0; done < size; done += 1000) await memory.saveMessages({ messages: messages(id, Math.min(1000, size - done)) });
     }
-    for (let i = 0; i < work.threads; i += 1) {
+    for (let i = 0; i < (sizes ? 0 : work.threads); i += 1) {
       await memory.saveThread(thread(`thread-${String(i).padStart(6, '0')}`, work.user, work.start + i));
     }
     return {};
@@ -106,7 +118,7 @@ const actions = {
     for (const size of Object.keys(work.sizes)) expect(found[`last_${size}`].messages.length, work.last, `messages of ${size}`);
     expect(found.newest_threads.threads.length, work.newest, 'threads');
     expect(found.load_snapshot, work.snapshot, 'snapshot');
-    return { package: '@mastra/libsql', version, runtime: `Node ${process.versions.node}`, absent: [] };
+    return { package: name, version, runtime: `Node ${process.versions.node}`, absent: total ? [] : WITHOUT_LISTS };
   },
   async measure({ cell, times, budget }) {
     const [input, run] = cells[cell];
@@ -120,6 +132,25 @@ const actions = {
       spent += ms.at(-1);
     }
     return { ms: ms.length > 1 ? ms.slice(1) : ms };
+  },
+  async load({ threads, seconds }) {
+    made = Date.now() - work.start;
+    await connect();
+    const [ms, errors, start] = [[], {}, performance.now()];
+    const agent = async thread => {
+      for (let at = performance.now(); at < start + seconds * 1000; at = performance.now()) {
+        try {
+          await last(thread)();
+          await memory.saveMessages({ messages: messages(thread, 2) });
+          ms.push(performance.now() - at);
+        } catch (error) {
+          const text = `${error.name}: ${error.message}`.slice(0, 200);
+          errors[text] = (errors[text] ?? 0) + 1;
+        }
+      }
+    };
+    await Promise.all(threads.map(agent));
+    return { ms, errors, seconds: (performance.now() - start) / 1000 };
   },
   async close() {
     return {};

@@ -1,0 +1,72 @@
+"""One application, several databases: each domain where it fits best.
+
+DATABASE_URL=postgresql://user:password@host/database python examples/composite.py
+
+Memory is in a libSQL file, workflows in PostgreSQL, traces in another file; scores are switched off.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from datetime import UTC, datetime
+
+from mastra_core import DomainNotConfigured, Mastra, MastraStorage, Message, Thread
+from mastra_core.clock import uuid7
+from mastra_libsql import LibSQLStore, MemoryLibSQL, ObservabilityLibSQL
+from mastra_pg import WorkflowsPG
+
+
+def application(url: str) -> Mastra:
+    """The whole set-up."""
+    return Mastra(
+        storage=MastraStorage(
+            id="composite",
+            default=LibSQLStore(id="everything-else", url="file:./mastra.db"),
+            domains={
+                "memory": MemoryLibSQL(url="file:./memory.db"),
+                "workflows": WorkflowsPG(connection_string=url),
+                "observability": ObservabilityLibSQL(url="file:./traces.db"),
+                "scores": None,
+            },
+        )
+    )
+
+
+async def work(mastra: Mastra) -> None:
+    """Something of each domain, and where it is afterwards."""
+    storage = mastra.storage
+    assert storage is not None
+    run = uuid7()
+    async with mastra:
+        await storage.memory.save_thread(Thread(id=run, resource_id="user_123", title="Plants"))
+        content = {"format": 2, "parts": [{"type": "text", "text": "Water the ficus."}]}
+        message = Message(thread_id=run, resource_id="user_123", role="user", content=content)
+        await storage.memory.save_messages([message])
+        await storage.workflows.persist_workflow_snapshot(
+            workflow_name="watering", run_id=run, snapshot={"status": "running", "context": {}}
+        )
+        span = {"traceId": run, "spanId": "root", "name": "watering", "spanType": "workflow_run"}
+        span |= {"isEvent": False, "startedAt": datetime.now(UTC)}
+        await storage.observability.create_span(span)
+        for domain in ("memory", "workflows", "observability", "datasets"):
+            print(f"  {domain:<14} {getattr(storage, domain).backend!r}")
+        try:
+            print(storage.scores)
+        except DomainNotConfigured as error:
+            print(f"  {'scores':<14} {error}")
+        page = await storage.memory.list_messages(run, resource_id="user_123")
+        state = await storage.workflows.load_workflow_snapshot(workflow_name="watering", run_id=run)
+        trace = await storage.observability.get_trace(run)
+        print(f"\n  {page.messages[0].text}  {state}  {len(trace.spans if trace else ())} span")
+
+
+if __name__ == "__main__":
+    database = os.environ.get("DATABASE_URL")
+    if not database:
+        sys.exit(
+            "DATABASE_URL names no PostgreSQL database; set it, as in\n"
+            "DATABASE_URL=postgresql://user:password@localhost/mastra python examples/composite.py"
+        )
+    asyncio.run(work(application(database)))

@@ -1,0 +1,82 @@
+"""The examples that need a PostgreSQL database do what they say, and say what they need."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+import pytest
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+
+def run(name: str, folder: Path, url: str | None) -> subprocess.CompletedProcess[str]:
+    environment = {k: v for k, v in os.environ.items() if k != "DATABASE_URL"}
+    if url:
+        environment["DATABASE_URL"] = url
+    return subprocess.run(
+        [sys.executable, str(EXAMPLES / name)],
+        cwd=folder,
+        env={**environment, "PYTHONIOENCODING": "utf-8"},
+        capture_output=True,
+        encoding="utf-8",
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.fixture
+def database(postgres):
+    """A database of this test."""
+    name = f"d{uuid4().hex}"
+    with psycopg.connect(postgres.url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+        yield postgres.url.rpartition("/")[0] + f"/{name}"
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def rows(url: str, sql: str):
+    with psycopg.connect(url) as connection:
+        return connection.execute(sql).fetchall()
+
+
+@pytest.mark.parametrize("name", ["composite.py", "durable_workflow.py"])
+def test_without_a_database_it_says_what_to_set(tmp_path, name):
+    ran = run(name, tmp_path, None)
+    assert ran.returncode == 1
+    assert "DATABASE_URL=postgresql://" in ran.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_each_domain_is_where_it_was_put(tmp_path, database):
+    for _ in range(2):
+        ran = run("composite.py", tmp_path, database)
+        assert (ran.returncode, ran.stderr) == (0, "")
+        assert re.search(r"^  memory +LibSQLBackend\('memory.db'\)", ran.stdout, re.MULTILINE)
+        assert re.search(r"^  workflows +PostgresBackend\(", ran.stdout, re.MULTILINE)
+        assert "storage 'composite' has no scores domain" in ran.stdout
+        assert "Water the ficus.  {'status': 'running', 'context': {}}  1 span" in ran.stdout
+    assert {path.name for path in tmp_path.glob("*.db")} == {"mastra.db", "memory.db", "traces.db"}
+    tables = "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
+    assert rows(database, tables) == [("mastra_workflow_snapshot",)]
+    assert rows(database, "SELECT count(*) FROM mastra_workflow_snapshot") == [(2,)]
+
+
+def test_a_run_outlives_the_process_that_began_it(tmp_path, database):
+    ran = run("durable_workflow.py", tmp_path, database)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    lines = [" ".join(line.split()) for line in ran.stdout.splitlines()]
+    assert re.fullmatch(r"process \d+ began, suspended; killed with code -9", lines[0])
+    assert lines[1:] == [
+        "PostgreSQL status suspended, steps ['approval', 'facts', 'input', 'links', 'spelling']",
+        "another process resumed: True",
+        "another process resumed: False",
+        "PostgreSQL status success, result {'published': ['facts', 'links', 'spelling']}",
+    ]
+    sql = "SELECT snapshot->>'status' FROM mastra_workflow_snapshot"
+    assert rows(database, sql) == [("success",)]
