@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import Iterator
 from uuid import uuid4
 
@@ -18,11 +19,17 @@ from mastra_mongodb import MongoDBStore
 UNASKED = {"endSessions", "killCursors", "hello", "ismaster", "ping"}
 
 
+REAL = {url for name, url in os.environ.items() if name.startswith("MASTRA_MONGODB")}
+SIMPLE = "the servers of these tests read all rows of an index prefix before they sort them"
+
+
 class Factory:
     """Makes independent stores on one database, in this process and in others."""
 
     def __init__(self, server: str, db_name: str) -> None:
         self.server = server
+        # They stand in for mongod: what a request costs there is for ``test_requests`` to show.
+        self.costs_differ = "" if server in REAL else SIMPLE
         self.db_name = db_name
         self.url = f"{server.rpartition('/')[0]}/{db_name}"
 
