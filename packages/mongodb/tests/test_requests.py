@@ -129,30 +129,30 @@ async def test_every_read_of_the_domains_is_along_an_index(replica_set, logged, 
     Pages are also in the order of that index, so that a server reads no more than what it gives. (The
     servers of these tests do not plan as MongoDB does, so that their explanations say nothing.)
     """
-    async with logged(replica_set.url) as client:
-        async with replica_set(url=None, client=client, db_name=replica_set.db_name) as s:
-            await s.memory.save_thread(Thread(id="t", resource_id="r"))
-            await fill(s.backend, 60)
-            log.commands.clear()
-            for call in operations(s, 0).values():
-                await call()
-            await s.memory.list_messages_by_resource_id("r", per_page=5)
-            await s.memory.list_threads(
-                resource_id="r", order_by={"field": "updatedAt"}, per_page=5
-            )
-            await s.memory.update_messages([{"id": "old1", "role": "system"}])
-            await s.memory.delete_messages(["old1", "old2"])
-            for options in ({}, {"workflow_name": "w"}, {"resource_id": "r"}):
-                await s.workflows.list_workflow_runs(**options, per_page=5, with_total=False)
-            await s.observability.get_trace("1")
-            await s.scores.list_scores_by_run_id("r")
-            await s.scores.list_scores_by_span("t", span_id="s")
-            dataset = await s.datasets.create_dataset("d")
-            item = await s.datasets.add_item(dataset.id, input=1)
-            await s.datasets.update_item(item.id, dataset_id=dataset.id, input=2)
-            await s.datasets.list_items(dataset.id)
-            await s.datasets.list_items(dataset.id, version=1)
-            commands = list(log.commands)
+    async with (
+        logged(replica_set.url) as client,
+        replica_set(url=None, client=client, db_name=replica_set.db_name) as s,
+    ):
+        await s.memory.save_thread(Thread(id="t", resource_id="r"))
+        await fill(s.backend, 60)
+        log.commands.clear()
+        for call in operations(s, 0).values():
+            await call()
+        await s.memory.list_messages_by_resource_id("r", per_page=5)
+        await s.memory.list_threads(resource_id="r", order_by={"field": "updatedAt"}, per_page=5)
+        await s.memory.update_messages([{"id": "old1", "role": "system"}])
+        await s.memory.delete_messages(["old1", "old2"])
+        for options in ({}, {"workflow_name": "w"}, {"resource_id": "r"}):
+            await s.workflows.list_workflow_runs(**options, per_page=5, with_total=False)
+        await s.observability.get_trace("1")
+        await s.scores.list_scores_by_run_id("r")
+        await s.scores.list_scores_by_span("t", span_id="s")
+        dataset = await s.datasets.create_dataset("d")
+        item = await s.datasets.add_item(dataset.id, input=1)
+        await s.datasets.update_item(item.id, dataset_id=dataset.id, input=2)
+        await s.datasets.list_items(dataset.id)
+        await s.datasets.list_items(dataset.id, version=1)
+        commands = list(log.commands)
     with replica_set.database() as database:
         indexes = {
             name: [tuple(name for name, _ in i["key"]) for i in found.index_information().values()]

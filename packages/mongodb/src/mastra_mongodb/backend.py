@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final, TypeAlias, cast
 
-import bson
 import msgspec
 from bson.errors import InvalidBSON
-from pymongo import (
-    DeleteMany,
-    DeleteOne,
-    IndexModel,
-    InsertOne,
-    UpdateMany,
-    UpdateOne,
-)
+from pymongo import IndexModel
 from pymongo import errors as driver
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.collection import AsyncCollection
@@ -33,7 +25,7 @@ from mastra_core.storage.backend import Backend, Limits
 from mastra_core.storage.driver_errors import ErrorMap
 from mastra_core.storage.loops import pauses
 from mastra_core.storage.matching import matches
-from mastra_core.storage.schema import Change, Delete, Put, Query, Row, Table, Update, Where
+from mastra_core.storage.schema import Change, Put, Query, Row, Table, Update, Where
 from mastra_mongodb.changes import Key, Operation, Step, inserted_first, keys_of, only, steps
 from mastra_mongodb.client import Connection
 from mastra_mongodb.conditions import Native, any_of, filtered, pushes
@@ -50,12 +42,10 @@ from mastra_mongodb.failures import (
 from mastra_mongodb.indexes import missing
 from mastra_mongodb.ordered import finished, in_order, unmet
 from mastra_mongodb.queries import WINDOW, Plan, in_order_again, pipeline, plan, windows, with_order
+from mastra_mongodb.requests import DOCUMENT_BYTES, measure, request
 
 Session: TypeAlias = AsyncClientSession | None
 
-DOCUMENT_BYTES: Final = 16 * 1024 * 1024
-# How much longer than its JSON a value may be in BSON: a list of small numbers.
-GROWTH: Final = 6
 ATTEMPTS: Final = 5
 TOO_LATE: Final = object()
 KEYS_AT_ONCE: Final = 1000
@@ -187,7 +177,7 @@ class MongoDBBackend(Backend):
 
     async def _write(self, changes: Sequence[Change]) -> list[int]:
         made = steps(changes)
-        _measure(made)
+        measure(made)
         counts = [0] * len(changes)
         try:
             done = await self._apply(made) if made else {}
@@ -298,16 +288,16 @@ class MongoDBBackend(Backend):
 
     async def undo(self, collection: str, operation: Operation) -> None:
         """Do one operation that takes something back."""
-        request = _REQUESTS[operation.kind, True](operation)
+        sent = request(operation, one=True)
         try:
-            await self.connection.collection(collection).bulk_write([request])
+            await self.connection.collection(collection).bulk_write([sent])
         except driver.BulkWriteError as error:
             if code_of(error) not in DUPLICATE:
                 raise
 
     async def _send(self, step: Step, operations: Sequence[Operation], session: Session) -> int:
         """Send operations of a step as one request; how many rows they count for."""
-        requests = [_REQUESTS[operation.kind, operation.one](operation) for operation in operations]
+        requests = [request(operation) for operation in operations]
         try:
             done = await self.connection.collection(step.collection).bulk_write(
                 requests, session=session
@@ -372,36 +362,6 @@ class MongoDBBackend(Backend):
         return super()._translate(error, doing)
 
 
-_Request: TypeAlias = InsertOne[Document] | UpdateOne | UpdateMany | DeleteOne | DeleteMany
-_REQUESTS: Final[Mapping[tuple[str, bool], Callable[[Operation], _Request]]] = {
-    ("insert", True): lambda op: InsertOne(op.update),
-    ("upsert", True): lambda op: UpdateOne(op.filter, op.update, upsert=True),
-    ("update", True): lambda op: UpdateOne(op.filter, op.update),
-    ("update", False): lambda op: UpdateMany(op.filter, op.update),
-    ("delete", True): lambda op: DeleteOne(op.filter),
-    ("delete", False): lambda op: DeleteMany(op.filter),
-}
-
-
 def _is_json_value(table: Table, where: Where) -> bool:
     json = table.column(where.column).type == "json"
     return json and where.op == "eq" and where.value is not None and not where.path
-
-
-def _measure(made: Sequence[Step]) -> None:
-    """Refuse a document that is too large before anything is written."""
-    for step in made:
-        change = step.change
-        if isinstance(change, Delete):
-            continue
-        rows = change.rows if isinstance(change, Put) else [tuple(change.values.values())]
-        for values, operation in zip(rows, step.operations, strict=True):
-            length = sum([len(value) for value in values if isinstance(value, str)])
-            if length * GROWTH < DOCUMENT_BYTES:
-                continue
-            size = len(bson.encode({"": operation.update}))
-            if size > DOCUMENT_BYTES:
-                raise LimitExceededError(
-                    f"a row of {step.collection} has {size:,} bytes; MongoDB takes at most "
-                    f"{DOCUMENT_BYTES:,} in a document"
-                )
