@@ -64,7 +64,7 @@ def _open(
 
     ``None`` for the order says that no row comes behind the place.
     """
-    open_ = tuple([(name, way) for name, way in order if name not in given])
+    open_: Order = tuple([(name, way) for name, way in order if name not in given])
     if after is None:
         return open_, None
     last: list[Value] = []
