@@ -18,8 +18,8 @@ from mastra_conformance.suite import (
     TestPages,
     TestPaths,
     TestPuts,
-    TestResourceScopes,
     TestResources,
+    TestResourceScopes,
     TestRows,
     TestRuns,
     TestScoreLists,
@@ -51,10 +51,6 @@ __all__ = [
     "TestValues",
     "TestWindows",
 ]
-
-# The driver leaves a socket whose connecting was cancelled to the interpreter, which closes it at once
-# and says so. (A connection that was made and is left open is another warning, and an error.)
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 
 
 @pytest.fixture(scope="module")
