@@ -50,10 +50,12 @@ class Connection:
 
     async def has_transactions(self) -> bool:
         """Whether the deployment has transactions (a replica set, a sharded cluster); asked once."""
-        if self._has_transactions is None:
+        known = self._has_transactions
+        if known is None:
             hello = await self.client().admin.command("hello")
-            self._has_transactions = "setName" in hello or hello.get("msg") == "isdbgrid"
-        return self._has_transactions
+            known = "setName" in hello or hello.get("msg") == "isdbgrid"
+            self._has_transactions = known
+        return known
 
     async def close(self) -> None:
         """Close the running loop's client, if it was opened here."""

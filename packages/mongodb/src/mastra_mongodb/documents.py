@@ -79,7 +79,7 @@ def _near(value: Any, levels: int) -> Any:
             return _text(members)
         return {key: _near(member, levels - 1) for key, member in members.items()}
     if isinstance(value, list):
-        items: list[Any] = value
+        items = cast("Sequence[Any]", value)
         return [_near(item, levels - 1) for item in items] if levels else _text(items)
     return value
 
@@ -116,7 +116,7 @@ def _integers(value: Any) -> Any:
         members = cast("Mapping[str, Any]", value)
         return {key: _integers(member) for key, member in members.items()}
     if isinstance(value, list):
-        items: list[Any] = value
+        items = cast("Sequence[Any]", value)
         return [_integers(item) for item in items]
     return value
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from mastra_core.errors import (
     AuthenticationError,
@@ -38,21 +38,25 @@ CODES: Final[Mapping[int, tuple[type[StorageError], str]]] = {
 
 def reason(error: BaseException) -> str:
     """What a driver's error says, without the values and the topology that its text has too."""
-    details: Any = getattr(error, "details", None)
-    if isinstance(details, Mapping):
-        found: Any = details.get("errmsg")
-        written: Any = details.get("writeErrors") or [{}]
-        found = found or written[0].get("errmsg")
-        if isinstance(found, str):
-            return found.partition(" dup key:")[0]
+    details = _details(error)
+    refused: Mapping[str, Any] = details["writeErrors"][0] if details.get("writeErrors") else {}
+    found: object = details.get("errmsg") or refused.get("errmsg")
+    if isinstance(found, str):
+        return found.partition(" dup key:")[0]
     return str(error).partition(", Timeout:")[0].partition(", full error:")[0]
 
 
 def code_of(error: BaseException) -> int | None:
     """The code of an error, that of the first refused document where it is of several."""
-    details: Any = getattr(error, "details", None)
-    if isinstance(details, Mapping) and details.get("writeErrors"):
-        found: int = details["writeErrors"][0].get("code")
+    details = _details(error)
+    if details.get("writeErrors"):
+        found: int | None = details["writeErrors"][0].get("code")
         return found
     code: int | None = getattr(error, "code", None)
     return code
+
+
+def _details(error: BaseException) -> Mapping[str, Any]:
+    """What the server answered, where it did."""
+    details: object = getattr(error, "details", None)
+    return cast("Mapping[str, Any]", details) if isinstance(details, Mapping) else {}
