@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from backends import dynoxide, postgres, redis_server, sqld, upstash_vector
+from backends import dynoxide, mongodb, postgres, redis_server, sqld, upstash_vector
 from backends.address import Address, UnavailableError
 
 __all__ = ["SERVERS", "Address", "Server", "UnavailableError", "start"]
@@ -49,6 +49,9 @@ SERVERS: Mapping[str, Server] = {
     "redis": Server(redis_server.direct, "MASTRA_REDIS"),
     "upstash-vector": Server(upstash_vector.cosine, "MASTRA_UPSTASH_VECTOR", ("token", "metric")),
     "upstash-vector-euclidean": Server(upstash_vector.euclidean),
+    "mongodb": Server(mongodb.replica_set, "MASTRA_MONGODB"),
+    "mongodb-standalone": Server(mongodb.standalone, "MASTRA_MONGODB_STANDALONE"),
+    "mongoeco": Server(mongodb.mongoeco),
 }
 
 

