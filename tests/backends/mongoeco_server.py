@@ -5,7 +5,7 @@ import sys
 from typing import Any
 
 from mongoeco.engines.memory import MemoryEngine
-from mongoeco.wire.proxy import AsyncMongoEcoProxyServer
+from mongoeco_search import SearchingServer
 
 
 class Engine(MemoryEngine):
@@ -21,7 +21,7 @@ class Engine(MemoryEngine):
 
 
 async def serve(port: int) -> None:
-    async with AsyncMongoEcoProxyServer(engine=Engine(), host="127.0.0.1", port=port):
+    async with SearchingServer(engine=Engine(), host="127.0.0.1", port=port):
         await asyncio.Event().wait()
 
 
