@@ -1,11 +1,36 @@
-"""The contract of vector stores, on MongoDB with every search along the search index."""
+"""What the contract says of vectors, on MongoDB with every search along the search index.
+
+Without its searches among thousands of vectors, of which the server of these tests takes seconds for each;
+those of ``test_vector`` are smaller.
+"""
+
+from __future__ import annotations
 
 import pytest
 
-from mastra_conformance.vectors import *  # noqa: F403
+from mastra_conformance.vectors import (
+    TestChangedVectors,
+    TestComparisons,
+    TestDeletedVectors,
+    TestLogic,
+    TestNearest,
+    TestVectorScores,
+    TestVectorPrograms,
+)
 
 from .conftest import name
-from .vector_kinds import SearchFactory, conformance_share  # noqa: F401 (a fixture)
+from .vector_kinds import SearchFactory, conformance_share
+
+__all__ = [
+    "TestChangedVectors",
+    "TestComparisons",
+    "TestDeletedVectors",
+    "TestLogic",
+    "TestNearest",
+    "TestVectorScores",
+    "TestVectorPrograms",
+    "conformance_share",
+]
 
 
 @pytest.fixture(scope="session")

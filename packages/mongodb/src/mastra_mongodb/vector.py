@@ -235,7 +235,7 @@ class MongoDBVector(MastraVector):
                 return _offered(best, found)
             if self.small:
                 self._large.add(name)
-        if filtered is None or not leads(where, target.indexed):
+        if filtered is None or not self.few or not leads(where, target.indexed):
             return False
         if await documents.count_documents(filtered, limit=self.few + 1) > self.few:
             return False
