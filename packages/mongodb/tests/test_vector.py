@@ -210,7 +210,9 @@ async def test_the_search_index_is_asked_with_the_filter_that_it_takes(mongoeco,
 async def test_a_search_index_that_lags_neither_hides_nor_invents(searching):
     async with searching() as store, AsyncMongoClient(searching.url) as client:
         await store.create_index("tea", dimension=3, metadata_indexes=["k"])
-        await store.upsert("tea", ids=["a", "b"], vectors=[AXIS, [1, 1, 0]], metadata=[{"k": 1}] * 2)
+        await store.upsert(
+            "tea", ids=["a", "b"], vectors=[AXIS, [1, 1, 0]], metadata=[{"k": 1}] * 2
+        )
         await database(client, searching).command("searchLag", "tea", frozen=True)
         await store.upsert("tea", ids=["new"], vectors=[[1, 0.1, 0]], metadata=[{"k": 1}])
         await store.delete_vector("tea", id="a")

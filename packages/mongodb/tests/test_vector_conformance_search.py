@@ -14,8 +14,8 @@ from mastra_conformance.vectors import (
     TestDeletedVectors,
     TestLogic,
     TestNearest,
-    TestVectorScores,
     TestVectorPrograms,
+    TestVectorScores,
 )
 
 from .conftest import name
@@ -27,8 +27,8 @@ __all__ = [
     "TestDeletedVectors",
     "TestLogic",
     "TestNearest",
-    "TestVectorScores",
     "TestVectorPrograms",
+    "TestVectorScores",
     "conformance_share",
 ]
 

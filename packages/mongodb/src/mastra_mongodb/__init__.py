@@ -59,9 +59,7 @@ def mastra_adapter() -> Adapter:
 @hookimpl
 def mastra_vector_adapter() -> VectorAdapter:
     """The vector store of MongoDB servers."""
-    return VectorAdapter(
-        name="mongodb", schemes=SCHEMES, connect=_connect_vector, drivers=DRIVERS
-    )
+    return VectorAdapter(name="mongodb", schemes=SCHEMES, connect=_connect_vector, drivers=DRIVERS)
 
 
 def __getattr__(name: str) -> Any:

@@ -177,7 +177,9 @@ def _unknown_stage(error: driver.OperationFailure) -> bool:
     """Whether a server that gives no codes does not know a stage or a command."""
     text = str(error).lower()
     named = any(word in text for word in ("searchindexes", "vectorsearch"))
-    return named and any(word in text for word in ("unrecognized", "unsupported", "no such command"))
+    return named and any(
+        word in text for word in ("unrecognized", "unsupported", "no such command")
+    )
 
 
 def _all_duplicates(error: driver.BulkWriteError) -> bool:
