@@ -284,7 +284,9 @@ class MongoDBVector(MastraVector):
         cursor = documents.find(where, projection(best[0].target), batch_size=AT_ONCE)
         async with cursor.sort("_id", 1) if in_order else cursor:
             async for document in cursor:
-                matched += any([one.offer(document) for one in best])
+                # All have the same filter, so that it matches for each of them or for none.
+                offered = [one.offer(document) for one in best]
+                matched += offered[0]
                 if in_order and matched >= best[0].wanted.top_k:
                     return
 

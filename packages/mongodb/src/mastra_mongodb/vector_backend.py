@@ -120,11 +120,10 @@ class VectorBackend(MongoDBBackend):
     async def unregistered(self, names: Sequence[str]) -> list[str]:
         """The indexes that older versions of the original made, which wrote down none of them."""
         database = self.connection.client().get_database(self.connection.db_name)
-        found: list[str] = []
-        for name in sorted(set(await database.list_collection_names()) - {*names, REGISTRY}):
-            if await self.search_index(name, search_name(name)) is not None:
-                found.append(name)
-        return found
+        others = sorted(set(await database.list_collection_names()) - {*names, REGISTRY})
+        return [
+            name for name in others if await self.search_index(name, search_name(name)) is not None
+        ]
 
     async def drop_search_indexes(self, target: Target) -> None:
         """Drop the search indexes of a collection that is not ours, unless another index has them."""

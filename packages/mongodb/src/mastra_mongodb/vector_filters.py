@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from typing import Any, Final, cast
+from typing import Final, cast
 
-from mastra_core.vector.filters import All, AnyOf, Compare, Node
+from mastra_core.vector.filters import All, AnyOf, Compare, Node, Scalar
 from mastra_mongodb.conditions import DEEP, NOTHING, Filter
 from mastra_mongodb.documents import INT64
 
@@ -120,8 +120,8 @@ def _plain(value: object) -> bool:
     return not number or abs(cast("float", value)) < INT64
 
 
-def _listed(value: object) -> list[Any]:
-    return list(cast("tuple[Any, ...]", value)) if isinstance(value, tuple) else [value]
+def _listed(value: Scalar | tuple[Scalar, ...]) -> list[Scalar]:
+    return list(value) if isinstance(value, tuple) else [value]
 
 
 def _joined(operator: str, parts: Sequence[Filter]) -> Filter:

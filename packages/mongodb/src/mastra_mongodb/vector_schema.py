@@ -119,7 +119,8 @@ def target_of(
             f"MongoDB makes the vectors of {name!r} itself (autoEmbed); it has no index for ours"
         )
     fields = _fields(found)
-    vector = next((field for field in fields if field.get("type") == "vector"), {})
+    nothing: Mapping[str, Any] = {}
+    vector = next((field for field in fields if field.get("type") == "vector"), nothing)
     dimension = vector.get("numDimensions", said.get("dimension"))
     if dimension is None:
         raise SchemaError(
