@@ -3,29 +3,34 @@
 DATABASE_URL=postgresql://user:password@host/database python examples/composite.py
 
 Memory is in a libSQL file, workflows in PostgreSQL, traces in another file; scores are switched off.
+With MEMORY_URL memory is on any database whose adapter is installed, and MEMORY_OPTIONS are its
+further options as JSON: MEMORY_URL=d1://ACCOUNT/DATABASE MEMORY_OPTIONS='{"api_token": "…"}'.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sys
 from datetime import UTC, datetime
 
 from mastra_core import DomainNotConfigured, Mastra, MastraStorage, Message, Thread
 from mastra_core.clock import uuid7
+from mastra_core.plugins import open_storage
 from mastra_libsql import LibSQLStore, MemoryLibSQL, ObservabilityLibSQL
 from mastra_pg import WorkflowsPG
 
 
-def application(url: str) -> Mastra:
+def application(url: str, memory_url: str | None = None, **options: str) -> Mastra:
     """The whole set-up."""
+    memory = open_storage(memory_url, **options).memory if memory_url else None
     return Mastra(
         storage=MastraStorage(
             id="composite",
             default=LibSQLStore(id="everything-else", url="file:./mastra.db"),
             domains={
-                "memory": MemoryLibSQL(url="file:./memory.db"),
+                "memory": memory or MemoryLibSQL(url="file:./memory.db"),
                 "workflows": WorkflowsPG(connection_string=url),
                 "observability": ObservabilityLibSQL(url="file:./traces.db"),
                 "scores": None,
@@ -69,4 +74,5 @@ if __name__ == "__main__":
             "DATABASE_URL names no PostgreSQL database; set it, as in\n"
             "DATABASE_URL=postgresql://user:password@localhost/mastra python examples/composite.py"
         )
-    asyncio.run(work(application(database)))
+    options = json.loads(os.environ.get("MEMORY_OPTIONS", "{}"))
+    asyncio.run(work(application(database, os.environ.get("MEMORY_URL"), **options)))

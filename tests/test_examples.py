@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -15,8 +16,9 @@ import pytest
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
-def run(name: str, folder: Path, url: str | None) -> subprocess.CompletedProcess[str]:
-    environment = {k: v for k, v in os.environ.items() if k != "DATABASE_URL"}
+def run(name: str, folder: Path, url: str | None, **more: str) -> subprocess.CompletedProcess[str]:
+    ours = ("DATABASE_URL", "MEMORY_URL", "MEMORY_OPTIONS")
+    environment = {k: v for k, v in os.environ.items() if k not in ours} | more
     if url:
         environment["DATABASE_URL"] = url
     return subprocess.run(
@@ -65,6 +67,30 @@ def test_each_domain_is_where_it_was_put(tmp_path, database):
     tables = "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
     assert rows(database, tables) == [("mastra_workflow_snapshot",)]
     assert rows(database, "SELECT count(*) FROM mastra_workflow_snapshot") == [(2,)]
+
+
+@pytest.mark.parametrize(
+    ("server", "backend"),
+    [
+        ("dynamodb", "DynamoDBBackend"),
+        ("upstash", "UpstashBackend"),
+        ("redis", "RedisBackend"),
+        ("d1", "D1Backend"),
+        ("durable_objects", "CloudflareDOBackend"),
+    ],
+)
+def test_memory_is_where_it_is_wanted(tmp_path, database, request, server, backend):
+    address = request.getfixturevalue(server)
+    options = json.dumps(dict(address.options))
+    # A front of the tests has no TLS, which the adapter's scheme otherwise means.
+    url = re.sub(r"^http://(.*)", r"upstash://\1?tls=0", address.url)
+    memory = {"MEMORY_URL": url, "MEMORY_OPTIONS": options}
+    for _ in range(2):
+        ran = run("composite.py", tmp_path, database, **memory)
+        assert (ran.returncode, ran.stderr) == (0, "")
+        assert re.search(rf"^  memory +{backend}\(", ran.stdout, re.MULTILINE)
+        assert "Water the ficus.  {'status': 'running', 'context': {}}  1 span" in ran.stdout
+    assert {path.name for path in tmp_path.glob("*.db")} == {"mastra.db", "traces.db"}
 
 
 def test_a_run_outlives_the_process_that_began_it(tmp_path, database):

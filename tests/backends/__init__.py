@@ -13,7 +13,15 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from backends import dynoxide, mongodb, postgres, redis_server, sqld, upstash_vector
+from backends import (
+    cloudflare,
+    dynoxide,
+    mongodb,
+    postgres,
+    redis_server,
+    sqld,
+    upstash_vector,
+)
 from backends.address import Address, UnavailableError
 
 __all__ = ["SERVERS", "Address", "Server", "UnavailableError", "start"]
@@ -52,6 +60,8 @@ SERVERS: Mapping[str, Server] = {
     "mongodb": Server(mongodb.replica_set, "MASTRA_MONGODB"),
     "mongodb-standalone": Server(mongodb.standalone, "MASTRA_MONGODB_STANDALONE"),
     "mongoeco": Server(mongodb.mongoeco),
+    "durable-objects": Server(cloudflare.durable_objects, "MASTRA_CLOUDFLARE_DO", ("token",)),
+    "d1": Server(cloudflare.d1, "MASTRA_D1", ("api_token",)),
 }
 
 

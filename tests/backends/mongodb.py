@@ -54,10 +54,10 @@ def _secantus(folder: Path, *more: str) -> Iterator[Address]:
     if importlib.util.find_spec("secantus") is None:
         raise UnavailableError("secantusdb is not installed; it has no wheel for this Python")
 
+    script, data = HERE / "secantus_server.py", folder / "data"
+
     def command(port: int) -> list[str | Path]:
-        listen = ["--host", "127.0.0.1", "--port", str(port)]
-        data = ["--storage-path", str(folder / "data"), "--log-level", "ERROR"]
-        return [sys.executable, "-m", "secantus", *listen, *data, *more]
+        return [sys.executable, script, str(port), data, *more]
 
     with serving(command, answers, folder) as port:
         yield Address(f"mongodb://127.0.0.1:{port}/mastra")

@@ -7,88 +7,56 @@ Where a server cannot run its tests are skipped with the reason; with ``MASTRA_R
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from backends import Address, UnavailableError, start
 
 
-def _running(name: str, folders: pytest.TempPathFactory) -> Iterator[Address]:
-    running = start(name, folders.mktemp(name))
-    try:
-        address = running.__enter__()
-    except UnavailableError as reason:
-        if os.environ.get("MASTRA_REQUIRE_BACKENDS") == "1":
-            pytest.fail(f"{name} is required here, but {reason}")
-        pytest.skip(f"{name} cannot run: {reason}")
-    try:
-        yield address
-    finally:
-        running.__exit__(None, None, None)
+def _running(name: str) -> Callable[[pytest.TempPathFactory], Iterator[Address]]:
+    """The fixture of a server of the table, whose name it has too."""
+
+    @pytest.fixture(scope="session", name=name.replace("-", "_"))
+    def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
+        server = start(name, tmp_path_factory.mktemp(name))
+        try:
+            address = server.__enter__()
+        except UnavailableError as reason:
+            if os.environ.get("MASTRA_REQUIRE_BACKENDS") == "1":
+                pytest.fail(f"{name} is required here, but {reason}")
+            pytest.skip(f"{name} cannot run: {reason}")
+        try:
+            yield address
+        finally:
+            server.__exit__(None, None, None)
+
+    return running
 
 
-@pytest.fixture(scope="session")
-def sqld(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
-    """libSQL's server, open to everybody on this machine."""
-    yield from _running("sqld", tmp_path_factory)
-
-
-@pytest.fixture(scope="session")
-def sqld_jwt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
-    """libSQL's server with tokens: its ``extra`` has those that may only read and that are wrong."""
-    yield from _running("sqld-jwt", tmp_path_factory)
-
-
-@pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
-    """PostgreSQL with pgvector; its user may create databases."""
-    yield from _running("postgres", tmp_path_factory)
-
-
-@pytest.fixture(scope="session")
-def dynamodb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
-    """DynamoDB: an emulator, whose ``extra`` has its address, or the table that is named."""
-    yield from _running("dynamodb", tmp_path_factory)
-
-
-@pytest.fixture(scope="session")
-def upstash(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
-    """The REST API of Upstash; its ``extra`` has a token that may only read."""
-    yield from _running("upstash", tmp_path_factory)
-
-
-@pytest.fixture(scope="session")
-def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
-    """A Redis server by its own protocol."""
-    yield from _running("redis", tmp_path_factory)
-
-
-@pytest.fixture(scope="session")
-def upstash_vector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
-    """Upstash Vector with cosines; searches see at once what was stored."""
-    yield from _running("upstash-vector", tmp_path_factory)
-
-
-@pytest.fixture(scope="session")
-def upstash_vector_euclidean(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
-    """Upstash Vector with distances; searches see later what was stored."""
-    yield from _running("upstash-vector-euclidean", tmp_path_factory)
-
-
-@pytest.fixture(scope="session")
-def mongodb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
-    """A MongoDB replica set: with transactions."""
-    yield from _running("mongodb", tmp_path_factory)
-
-
-@pytest.fixture(scope="session")
-def mongodb_standalone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
-    """A MongoDB server that is no replica set: without transactions."""
-    yield from _running("mongodb-standalone", tmp_path_factory)
-
-
-@pytest.fixture(scope="session")
-def mongoeco(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
-    """Another server of MongoDB's protocol, without transactions."""
-    yield from _running("mongoeco", tmp_path_factory)
+# libSQL's server, open to everybody on this machine.
+sqld = _running("sqld")
+# libSQL's server with tokens: its ``extra`` has those that may only read and that are wrong.
+sqld_jwt = _running("sqld-jwt")
+# PostgreSQL with pgvector; its user may create databases.
+postgres = _running("postgres")
+# DynamoDB: an emulator, whose ``extra`` has its address, or the table that is named.
+dynamodb = _running("dynamodb")
+# The REST API of Upstash; its ``extra`` has a token that may only read.
+upstash = _running("upstash")
+# A Redis server by its own protocol.
+redis = _running("redis")
+# Upstash Vector with cosines; searches see at once what was stored.
+upstash_vector = _running("upstash-vector")
+# Upstash Vector with distances; searches see later what was stored.
+upstash_vector_euclidean = _running("upstash-vector-euclidean")
+# A MongoDB replica set: with transactions.
+mongodb = _running("mongodb")
+# A MongoDB server that is no replica set: without transactions.
+mongodb_standalone = _running("mongodb-standalone")
+# Another server of MongoDB's protocol, without transactions.
+mongoeco = _running("mongoeco")
+# Cloudflare D1 in workerd, behind its REST API; ``extra`` has a token that may only read.
+d1 = _running("d1")
+# The Worker that mastra-cloudflare ships, in workerd.
+durable_objects = _running("durable-objects")

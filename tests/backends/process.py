@@ -40,6 +40,15 @@ def answers(url: str) -> bool:
         return False
 
 
+def listens(port: int) -> bool:
+    """Whether something on this machine takes connections at a port."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=1):
+            return True
+    except OSError:
+        return False
+
+
 @contextmanager
 def serving(
     command: Callable[[int], Sequence[str | Path]],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from backends.address import Address, UnavailableError
-from backends.process import serving
+from backends.process import listens, serving
 
 FRONT = Path(__file__).with_name("upstash_front.py")
 TOKEN = "a-token-of-the-tests"
@@ -23,6 +22,8 @@ def program() -> str:
     found = shutil.which("redis-server")
     if found is None and shutil.which("apt-get") is not None:
         install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", "redis-server"]
+        # Several processes of one run may find it missing.
+        install[1:1] = ["-o", "DPkg::Lock::Timeout=120"]
         subprocess.run(install, capture_output=True, check=False)
         found = shutil.which("redis-server")
     if found is None:
@@ -47,7 +48,7 @@ def rest(folder: Path) -> Iterator[Address]:
         def command(on: int) -> list[str | Path]:
             return [sys.executable, FRONT, str(on), str(redis), TOKEN, READER]
 
-        with serving(command, _listens, front) as taken:
+        with serving(command, listens, front) as taken:
             extra = {"read": READER, "redis": f"redis://127.0.0.1:{redis}/0"}
             yield Address(f"http://127.0.0.1:{taken}", {"token": TOKEN}, extra)
 
@@ -62,13 +63,5 @@ def _redis(folder: Path, port: int | None = None) -> Iterator[int]:
         listen = ["--bind", "127.0.0.1", "--port", str(on)]
         return [found, *listen, "--save", "", "--appendonly", "no", "--dir", data]
 
-    with serving(command, _listens, data, port=port) as taken:
+    with serving(command, listens, data, port=port) as taken:
         yield taken
-
-
-def _listens(port: int) -> bool:
-    try:
-        with socket.create_connection(("127.0.0.1", port), timeout=1):
-            return True
-    except OSError:
-        return False

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from backends.address import Address
-from backends.process import serving
+from backends.process import listens, serving
 
 SERVICE = Path(__file__).with_name("upstash_vector_service.py")
 TOKEN = "a-token-of-the-vector-tests"
@@ -39,14 +38,6 @@ def service(
     def command(port: int) -> list[str | Path]:
         return [sys.executable, SERVICE, str(port), TOKEN, str(dimension), metric, str(lag)]
 
-    with serving(command, _listens, folder) as port:
+    with serving(command, listens, folder) as port:
         options = {"token": TOKEN, "metric": metric.lower()}
         yield Address(f"http://127.0.0.1:{port}", options, {"dimension": str(dimension)})
-
-
-def _listens(port: int) -> bool:
-    try:
-        with socket.create_connection(("127.0.0.1", port), timeout=1):
-            return True
-    except OSError:
-        return False

@@ -652,7 +652,7 @@ async def test_concurrent_additions_with_one_external_id_make_one_item():
     "item",
     [
         {},
-        {"input": object()},
+        {"input": ...},
         {"input": float("inf")},
         {"input": [{"x": float("nan")}]},
         {"input": 1, "metadata": [1]},

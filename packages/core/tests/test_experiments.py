@@ -433,7 +433,7 @@ async def test_nothing_is_left_behind_of_an_experiment_deleted_while_it_gets_res
         {"status": "completed"},
         {"tags": [1]},
         {"metadata": [1]},
-        {"output": object()},
+        {"output": ...},
         {"input": float("nan")},
         {"started_at": datetime(2026, 1, 1)},  # noqa: DTZ001
         {"completed_at": None},

@@ -115,7 +115,7 @@ class WireLog:
 @pytest.fixture(scope="session")
 def conformance_share() -> float:
     """The emulator takes minutes to be filled with what other databases take seconds for."""
-    return 0.1
+    return 0.05
 
 
 @pytest.fixture(scope="session")

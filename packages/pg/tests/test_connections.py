@@ -199,6 +199,8 @@ class Pooler:
             first = await self._message(reader)
             if first[:1] == b"X":
                 return
+            if first[:1] == b"H":
+                continue  # Behind a pipeline's end the driver asks for what was sent to it already.
             far = await self.sessions.get()
             self.used += 1
             try:

@@ -45,14 +45,6 @@ def vectors(postgres) -> VectorFactory:
     return VectorFactory(postgres.url, f"s{uuid4().hex}")
 
 
-class Flushed(Pooler):
-    """A pooler for long pipelines: behind the end of one the driver asks for what is there already."""
-
-    async def _transaction(self, first, reader, writer, far_reader, far_writer):
-        if first[:1] != b"H":
-            await super()._transaction(first, reader, writer, far_reader, far_writer)
-
-
 class Graphs(VectorFactory):
     kind = ByGraph
 
@@ -498,7 +490,7 @@ async def test_a_pool_of_the_callers_is_used_and_not_closed(vectors):
 async def test_behind_a_transaction_pooler_searches_go_along_the_graph(vectors):
     parts = psycopg.conninfo.conninfo_to_dict(vectors.server)
     place = parts["host"], int(parts["port"]), parts["user"], parts["dbname"]
-    async with Flushed(*place) as pooler:
+    async with Pooler(*place) as pooler:
         url = f"postgresql://u@127.0.0.1:{pooler.port}/d?sslmode=disable&gssencmode=disable"
         options = {"schema_name": vectors.schema, "prepared_statements": False, "max_size": 6}
         async with ByGraph(id="v", connection_string=url, **options) as store:

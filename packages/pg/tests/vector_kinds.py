@@ -21,7 +21,12 @@ class Cleaned(PgVector):
 
     The contract fills and empties one small index thousands of times within seconds. Among thousands
     of dead vectors that are equal pgvector's graph loses the way to one that lives.
+
+    By graph is how it searches among few, too, where the contract wants every search exact: it keeps
+    as many candidates as that takes.
     """
+
+    ef = 400
 
     async def delete_vectors(self, index_name: str, **chosen: Any) -> None:
         """The same, and nothing of it is left in the graph."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import AsyncIterator, Mapping
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
@@ -56,6 +58,21 @@ def storage_factory(upstash: Address) -> Factory:
 def redis_factory(redis: Address) -> Factory:
     """Stores over the protocol of Redis."""
     return factory(redis)
+
+
+@pytest_asyncio.fixture
+async def raw(tmp_path: Path) -> AsyncIterator[Any]:
+    """A client of Redis on an empty database of its own, whose ``url`` it has."""
+    # (Processes of the suite import this module for its factory, without the servers.)
+    from backends.redis_server import direct
+
+    with direct(tmp_path) as address:
+        client = importlib.import_module("redis.asyncio").Redis.from_url(
+            address.url, decode_responses=True
+        )
+        client.url = address.url
+        yield client
+        await client.aclose()
 
 
 @pytest_asyncio.fixture

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-import pytest_asyncio
 from backends import Address
-from backends.redis_server import direct
 
 from mastra_core.clock import now, uuid7
 from mastra_core.errors import ConflictError
@@ -25,18 +20,6 @@ pytestmark = pytest.mark.asyncio
 
 CONTENT = {"format": 2, "parts": [{"type": "text", "text": "x"}]}
 RESOURCES = {"memory": {"threads": {"max_age": "1d"}, "messages": {"max_age": "1d"}}}
-
-
-@pytest_asyncio.fixture
-async def server(tmp_path: Path) -> AsyncIterator[Any]:
-    """A client of an empty database."""
-    with direct(tmp_path) as address:
-        client = importlib.import_module("redis.asyncio").Redis.from_url(
-            address.url, decode_responses=True
-        )
-        client.url = address.url
-        yield client
-        await client.aclose()
 
 
 def old(thread_id: str, number: int) -> Message:
@@ -87,8 +70,8 @@ async def test_an_index_that_was_left_half_built_is_built_again(redis: Address) 
         await stopped.close()
 
 
-async def test_deleting_everything_leaves_no_key_but_the_tables(server: Any) -> None:
-    async with UpstashStore(id="x", url=server.url) as store:
+async def test_deleting_everything_leaves_no_key_but_the_tables(raw: Any) -> None:
+    async with UpstashStore(id="x", url=raw.url) as store:
         await store.memory.save_thread(Thread(id="t", resource_id="r"))
         messages = await store.memory.save_messages([old("t", n) for n in range(50)])
         await store.memory.update_messages([{"id": messages[0].id, "role": "system"}])
@@ -97,17 +80,17 @@ async def test_deleting_everything_leaves_no_key_but_the_tables(server: Any) -> 
         )
         await store.workflows.delete_workflow_run_by_id("r", workflow_name="w")
         await store.memory.delete_thread("t")
-        left = [key async for key in server.scan_iter("*")]
+        left = [key async for key in raw.scan_iter("*")]
         tokens = [key for key in left if key.startswith("mastra:done:")]
         assert [key for key in left if key not in tokens] == ["mastra:tables"]
         # The tokens of writes go by themselves.
         assert tokens
-        assert all([0 < await server.ttl(key) <= 600 for key in tokens])
+        assert all([0 < await raw.ttl(key) <= 600 for key in tokens])
 
 
-async def test_no_call_of_a_domain_scans(server: Any) -> None:
+async def test_no_call_of_a_domain_scans(raw: Any) -> None:
     """KEYS and SCAN look at everything that is stored; only ``adopt`` does, in steps."""
-    async with UpstashStore(id="x", url=server.url) as store:
+    async with UpstashStore(id="x", url=raw.url) as store:
         await store.memory.save_thread(Thread(id="t", resource_id="r"))
         await store.memory.save_messages([old("t", n) for n in range(5)])
         await store.memory.list_threads()
@@ -115,7 +98,7 @@ async def test_no_call_of_a_domain_scans(server: Any) -> None:
         await store.workflows.list_workflow_runs()
         await store.observability.list_traces()
         await store.backend.count(EXPERIMENT_RESULTS)
-        used = await server.info("commandstats")
+        used = await raw.info("commandstats")
     assert "cmdstat_zrangebylex" in used
     assert not {"cmdstat_keys", "cmdstat_scan", "cmdstat_zscan", "cmdstat_hgetall"} & used.keys()
 

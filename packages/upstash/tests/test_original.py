@@ -5,16 +5,13 @@ The texts are those that @mastra/upstash 1.3.1 wrote into a database.
 
 from __future__ import annotations
 
-import importlib
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
-from backends.redis_server import direct
 
 from mastra_core.records import Message, Resource, Thread
 from mastra_upstash import UpstashStore
@@ -60,18 +57,6 @@ THEIRS = {
         '"id":"s1","createdAt":"2026-11-26T23:09:07.805Z","updatedAt":"2026-11-26T23:09:07.805Z"}'
     ),
 }
-
-
-@pytest_asyncio.fixture
-async def raw(tmp_path: Path) -> AsyncIterator[Any]:
-    """A client of an empty database; the keys of the original have no prefix."""
-    with direct(tmp_path) as address:
-        client = importlib.import_module("redis.asyncio").Redis.from_url(
-            address.url, decode_responses=True
-        )
-        client.url = address.url
-        yield client
-        await client.aclose()
 
 
 @pytest_asyncio.fixture

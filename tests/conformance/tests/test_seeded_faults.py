@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from .suite_run import run_suite
+from .suite_run import UNTIL_FOUND, run_suite
 
 REPLACE = "msgspec.structs.replace"
 
@@ -323,11 +323,11 @@ def test_without_a_fault_nothing_is_reported(tmp_path):
 def test_a_fault_of_a_backend_is_caught(tmp_path, fault):
     test, body = FAULTS[fault]
     module = f"from mastra_conformance.suite import {test.partition('::')[0]}\n"
-    caught(run_suite(tmp_path, module, adapter=adapter(body)), test)
+    caught(run_suite(tmp_path, module, *UNTIL_FOUND, adapter=adapter(body)), test)
 
 
 @pytest.mark.parametrize("fault", DOMAINS)
 def test_a_fault_of_a_domain_is_caught(tmp_path, fault):
     test, body = DOMAINS[fault]
     module = f"from mastra_conformance.suite import {test.partition('::')[0]}\n"
-    caught(run_suite(tmp_path, module, adapter=store(body)), test)
+    caught(run_suite(tmp_path, module, *UNTIL_FOUND, adapter=store(body)), test)

@@ -6,7 +6,7 @@ import textwrap
 
 import pytest
 
-from .suite_run import run_suite
+from .suite_run import UNTIL_FOUND, run_suite
 
 REPLACE = "msgspec.structs.replace"
 
@@ -258,6 +258,7 @@ def vectors(body: str) -> str:
 def test_a_fault_of_a_vector_store_is_caught(tmp_path, fault):
     test, body = FAULTS[fault]
     module = f"from mastra_conformance.vectors import {test.partition('::')[0]}\n"
-    run = run_suite(tmp_path, module, "-k", test.partition("::")[2], adapter=vectors(body))
+    options = ("-k", test.partition("::")[2], *UNTIL_FOUND)
+    run = run_suite(tmp_path, module, *options, adapter=vectors(body))
     assert run.code == 1, run.text
     assert test in run.of("failed"), run.text

@@ -40,7 +40,7 @@ PACKAGES: Final[Mapping[str, str]] = {
     "redis": "mastra-upstash",
     "rediss": "mastra-upstash",
     "d1": "mastra-cloudflare-d1",
-    "durable-objects": "mastra-cloudflare",
+    "cloudflare-do": "mastra-cloudflare",
     "convex": "mastra-convex",
     "dynamodb": "mastra-dynamodb",
     "lance": "mastra-lance",

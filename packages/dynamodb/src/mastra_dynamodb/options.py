@@ -11,6 +11,7 @@ import msgspec
 
 from mastra_core.errors import ConfigurationError, InvalidArgumentError
 from mastra_core.storage.paging import options as as_struct
+from mastra_core.storage.settings import only_known
 from mastra_core.storage.tables import TABLES
 from mastra_dynamodb.entities import RowCodec
 from mastra_dynamodb.writes import Lifetime
@@ -108,10 +109,7 @@ class DynamoDBOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
 def checked(given: Mapping[str, Any]) -> DynamoDBOptions:
     """The options as given; what is unknown or makes no sense is a ``ConfigurationError``."""
-    names = {field.name for field in msgspec.structs.fields(DynamoDBOptions)}
-    unknown = sorted(set(given) - names)
-    if unknown:
-        raise ConfigurationError(f"DynamoDB has no option {', '.join(unknown)}")
+    only_known("DynamoDB", given, DynamoDBOptions.__struct_fields__)
     client: Any = given.get("client")
     ttl: Any = given.get("ttl") or {}
     if not isinstance(ttl, Mapping):

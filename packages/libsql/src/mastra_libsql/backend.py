@@ -21,6 +21,7 @@ from mastra_core.errors import (
 )
 from mastra_core.storage.loops import PerLoop, at_end_of_loop, pauses
 from mastra_core.storage.schema import Column, ColumnType, Query, Row, Table
+from mastra_core.storage.settings import only_known
 from mastra_core.storage.sql import Decoder, Dialect, Statement
 from mastra_core.storage.sqlbackend import BatchBackend, SqlBackend
 
@@ -78,9 +79,7 @@ def open_backend(url: str, **options: Unpack[LibSQLOptions]) -> SqlBackend:
         options.get("busy_timeout", 5.0),
         options.get("synchronous", "NORMAL"),
     )
-    unknown = sorted(set(options) - LibSQLOptions.__annotations__.keys())
-    if unknown:
-        raise ConfigurationError(f"libSQL has no option {', '.join(unknown)}")
+    only_known("libSQL", options, LibSQLOptions.__annotations__)
     if not isinstance(url, str) or not url:
         raise ConfigurationError("url must be file:path, :memory:, or a server's address")
     scheme, _, rest = url.partition(":")

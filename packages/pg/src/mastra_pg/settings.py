@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypedDict
 import msgspec
 
 from mastra_core.errors import ConfigurationError
+from mastra_core.storage.settings import only_known
 
 if TYPE_CHECKING:
     from psycopg_pool import AsyncConnectionPool
@@ -77,9 +78,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 def settings(given: PostgresOptions) -> Settings:
     """The checked settings of some options; what is wrong is a ``ConfigurationError``."""
-    unknown = sorted(set(given) - PostgresOptions.__annotations__.keys())
-    if unknown:
-        raise ConfigurationError(f"PostgreSQL has no option {', '.join(unknown)}")
+    only_known("PostgreSQL", given, PostgresOptions.__annotations__)
     sizes = (given.get("min_size", 0), given.get("max_size", 10))
     if not all(isinstance(size, int) for size in sizes) or not 0 <= sizes[0] <= sizes[1] >= 1:
         raise ConfigurationError(f"the pool needs 0 <= min_size <= max_size >= 1, not {sizes}")

@@ -30,7 +30,7 @@ from mastra_pg.vector_schema import (
     chosen_type,
     shape_of,
 )
-from mastra_pg.vector_search import FEW, SMALL, Search, within
+from mastra_pg.vector_search import EF, FEW, SMALL, Search, within
 from mastra_pg.vector_tables import Target, concurrently, target_of
 from mastra_pg.vector_writing import deleting, storing, updating
 
@@ -42,7 +42,8 @@ class PgVector(MastraVector):
     """Vectors in one schema of a PostgreSQL database; ``options`` as for ``PostgresStore``.
 
     It shares the connections of stores with the same settings. Indexes of up to ``small`` vectors are
-    searched by looking at all of them, which takes no longer than an index and misses nothing.
+    searched by looking at all of them, which takes no longer than an index and misses nothing; in
+    larger ones a search by graph keeps at least ``ef`` candidates.
     """
 
     name: ClassVar[str] = "PostgreSQL"
@@ -50,6 +51,7 @@ class PgVector(MastraVector):
     exact: ClassVar[bool] = False
     small: ClassVar[int] = SMALL
     few: ClassVar[int] = FEW
+    ef: ClassVar[int] = EF
 
     def __init__(
         self,
@@ -151,7 +153,7 @@ class PgVector(MastraVector):
 
     async def _query(self, index: Index, wanted: Sequence[Nearest]) -> list[list[Match]]:
         shape = await self._shape(index)
-        searches = [Search(self._schema, shape, one) for one in wanted]
+        searches = [Search(self._schema, shape, one, ef=self.ef) for one in wanted]
         first = searches[0]
         if index.name not in self._large and shape.rows <= self.small:
             answers = await self._ask([s.bounded(self.small, filtered=False) for s in searches])

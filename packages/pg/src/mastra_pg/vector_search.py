@@ -38,9 +38,10 @@ ITERATES: Final = (0, 8)
 class Search:
     """One search of one index; its statements answer (number, id, distance, metadata, vector, document)."""
 
-    def __init__(self, schema: str, shape: Shape, wanted: Nearest) -> None:
+    def __init__(self, schema: str, shape: Shape, wanted: Nearest, *, ef: int = EF) -> None:
         self.shape = shape
         self.wanted = wanted
+        self.ef = ef
         self.table = f'"{schema}"."{shape.index.name}"'
         self.nowhere = shape.index.metric == "cosine" and not any(wanted.vector)
 
@@ -104,7 +105,7 @@ class Search:
         chosen = dict(UNWANTED)
         iterates = self.shape.version >= ITERATES
         if self.shape.method == "hnsw":
-            chosen["hnsw.ef_search"] = str(min(MOST_EF, max(EF, 2 * self.wanted.top_k)))
+            chosen["hnsw.ef_search"] = str(min(MOST_EF, max(self.ef, 2 * self.wanted.top_k)))
             if iterates:
                 chosen["hnsw.iterative_scan"] = "strict_order"
                 chosen["hnsw.max_scan_tuples"] = str(self._patience())

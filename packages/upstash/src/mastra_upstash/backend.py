@@ -16,6 +16,7 @@ from mastra_core.errors import ConfigurationError, ConflictError, LimitExceededE
 from mastra_core.storage.backend import Backend, Limits
 from mastra_core.storage.loops import PerLoop
 from mastra_core.storage.schema import Change, Query, Row, Table, Where
+from mastra_core.storage.settings import only_known
 from mastra_core.storage.tables import MESSAGES, RESOURCES, SCORERS, THREADS, WORKFLOW_SNAPSHOT
 from mastra_upstash.commands import (
     ERRORS,
@@ -74,9 +75,7 @@ class UpstashOptions(TypedDict, total=False):
 
 def open_backend(url: str | None = None, **options: Unpack[UpstashOptions]) -> UpstashBackend:
     """The backend for a URL or a client; nothing is connected before the first operation."""
-    unknown = sorted(set(options) - UpstashOptions.__annotations__.keys())
-    if unknown:
-        raise ConfigurationError(f"Upstash has no option {', '.join(unknown)}")
+    only_known("Upstash", options, UpstashOptions.__annotations__)
     client, token = options.get("client"), options.get("token")
     given = {name: value for name, value in options.items() if name not in {"client", "token"}}
     try:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import functools
-import importlib
 import inspect
-import ssl
 from collections.abc import Sequence
 from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
+import httpx
 import msgspec
 
 from mastra_core.errors import (
@@ -21,10 +19,14 @@ from mastra_core.errors import (
     StorageError,
     UnavailableError,
 )
-from mastra_core.storage.loops import PerLoop, at_end_of_loop
+from mastra_core.storage.http import Clients
 from mastra_upstash.vector_rows import Row
 
 T = TypeVar("T")
+# As many as httpx itself allows.
+CONNECTIONS: Final = 100
+# What tells that a connection broke, so that the same request may be sent once more.
+BROKEN: Final = (httpx.NetworkError, httpx.RemoteProtocolError)
 
 ERRORS: Final[Sequence[tuple[str, type[StorageError], str]]] = (
     (r"HTTP (401|403)", AuthenticationError, "check the token, and that it may write"),
@@ -39,13 +41,6 @@ ERRORS: Final[Sequence[tuple[str, type[StorageError], str]]] = (
         "the service was not reached; try again",
     ),
 )
-
-
-@functools.cache
-def _certificates() -> ssl.SSLContext:
-    """What is trusted, read once: it takes tens of milliseconds, and each event loop has a client."""
-    context: ssl.SSLContext = importlib.import_module("httpx").create_ssl_context()
-    return context
 
 
 class ServiceError(Exception):
@@ -104,16 +99,8 @@ class VectorService:
     def __init__(self, url: str, token: str, *, client: Any, timeout: float) -> None:
         self._url = url
         self._token = token
-        self._given = client
         self._timeout = timeout
-        self._clients = PerLoop(self._open)
-
-    def _open(self) -> tuple[Any, Any]:
-        if self._given is not None:
-            return self._given, None
-        # How long a request may take is bounded where it is sent.
-        client = importlib.import_module("httpx").AsyncClient(timeout=None, verify=_certificates())
-        return client, at_end_of_loop(client.aclose)
+        self._clients = Clients(client, connections=CONNECTIONS)
 
     async def ask(self, kind: type[T], path: str, body: object = None, *, space: str = "") -> T:
         """The result of a request.
@@ -123,30 +110,27 @@ class VectorService:
         """
         address = f"{self._url}/{path}{'/' if space else ''}{quote(space, safe=':')}"
         content = b"" if body is None else msgspec.json.encode(body)
-        client, _ = self._clients.get()
-        async with asyncio.timeout(self._timeout):
+        async with self._clients.use() as client, asyncio.timeout(self._timeout):
             try:
                 response = await self._send(client, address, content)
-            except Exception as error:
-                if not _broke(error):
-                    raise
+            except BROKEN:
                 response = await self._send(client, address, content)
         return _result(kind, response)
 
-    async def _send(self, client: Any, address: str, content: bytes) -> Any:
+    async def _send(
+        self, client: httpx.AsyncClient, address: str, content: bytes
+    ) -> httpx.Response:
         headers = {"authorization": f"Bearer {self._token}", "content-type": "application/json"}
         return await client.post(address, content=content, headers=headers)
 
     async def close(self) -> None:
         """Close the running loop's client, if it was made here."""
-        opened = self._clients.pop()
-        if opened is not None and opened[1] is not None:
-            await opened[1].aclose()
+        await self._clients.close()
 
 
-def _result(kind: type[T], response: Any) -> T:
+def _result(kind: type[T], response: httpx.Response) -> T:
     """What was asked for; any other answer is an error, of which no more than a line is told."""
-    status, content = int(response.status_code), bytes(response.content)
+    status, content = response.status_code, response.content
     try:
         answer = msgspec.json.decode(content, type=Answer)
         if status == 200 and answer.error is None:
@@ -157,12 +141,6 @@ def _result(kind: type[T], response: Any) -> T:
             raise ServiceError(f"JSON that is no answer: {error}") from error
         said = ""
     raise ServiceError(f"HTTP {status}: {said[:300]}")
-
-
-def _broke(error: Exception) -> bool:
-    """Whether the connection broke, so that the same request may be sent once more."""
-    names = {kind.__name__ for kind in type(error).__mro__}
-    return bool(names & {"NetworkError", "RemoteProtocolError"})
 
 
 def check_client(client: Any) -> Any:

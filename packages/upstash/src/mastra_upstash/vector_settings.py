@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl, urlsplit
 import msgspec
 
 from mastra_core.errors import ConfigurationError
+from mastra_core.storage.settings import only_known
 from mastra_upstash.commands import place_of, rest_address
 from mastra_upstash.vector_service import VectorService, check_client
 
@@ -72,9 +73,7 @@ def connected(url: str, options: UpstashVectorOptions) -> tuple[Settings, Vector
 
 
 def _settings(url: str, options: Mapping[str, Any]) -> Settings:
-    unknown = sorted(set(options) - UpstashVectorOptions.__annotations__.keys())
-    if unknown:
-        raise ConfigurationError(f"Upstash Vector has no option {', '.join(unknown)}")
+    only_known("Upstash Vector", options, UpstashVectorOptions.__annotations__)
     inside = dict(parse_qsl(urlsplit(url).query))
     given = {key: value for key, value in options.items() if key not in {"client", "token"}}
     if "metric" in inside:

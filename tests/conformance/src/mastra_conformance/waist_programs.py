@@ -68,6 +68,7 @@ class Sheet(msgspec.Struct, frozen=True):
     orders: tuple[tuple[str, ...], ...]
 
 
+# Tables that the original makes refuse a second attempt at an item (``attempt`` is absent here).
 SHEETS: Final = (
     Sheet(
         EXPERIMENT_RESULTS,
@@ -75,7 +76,7 @@ SHEETS: Final = (
         (
             "itemId",
             "comment",
-            "attempt",
+            "itemDatasetVersion",
             "retryCount",
             "tags",
             "metadata",
@@ -87,9 +88,9 @@ SHEETS: Final = (
             ("createdAt",),
             ("startedAt",),
             ("itemId", "attempt"),
-            ("attempt",),
+            ("itemDatasetVersion",),
             ("comment",),
-            ("comment", "attempt"),
+            ("comment", "itemDatasetVersion"),
         ),
     ),
     Sheet(

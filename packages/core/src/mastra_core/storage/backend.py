@@ -37,11 +37,18 @@ class Capability(enum.Enum):
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """The numbers of a database: rows a read, bytes a value, changed rows a write (None: no bound)."""
+    """The numbers of a database: rows a read, bytes a value, changed rows a write (None: no bound).
+
+    ``row_bytes`` is of all texts of a row that is put; ``parameters`` (bound) and ``statement_bytes``
+    are of one SQL statement.
+    """
 
     page_rows: int = 1000
     value_bytes: int | None = None
+    row_bytes: int | None = None
     write_rows: int | None = None
+    parameters: int | None = None
+    statement_bytes: int | None = None
 
 
 class Backend(DriverErrors, ABC):
@@ -231,11 +238,26 @@ class Backend(DriverErrors, ABC):
         if bound is None:
             return
         for change in changes:
+            if isinstance(change, Put) and self.limits.row_bytes is not None:
+                self._check_rows(change, self.limits.row_bytes)
             for name, value in _values(change):
                 if isinstance(value, str) and len(value) * 4 > bound < len(value.encode()):
                     raise LimitExceededError(
                         f"{name} of {change.table.name} has {len(value.encode()):,} bytes; "
                         f"{self.name} takes at most {bound:,}"
+                    )
+
+    def _check_rows(self, put: Put, bound: int) -> None:
+        for row in put.rows:
+            texts = [value for value in row if isinstance(value, str)]
+            # Most rows are far from the limit, and need no encoding to know it.
+            if sum(map(len, texts)) * 4 > bound:
+                sizes = [len(text.encode()) for text in texts]
+                # (One value that is too large by itself is told of by its column.)
+                if sum(sizes) > bound >= max(sizes):
+                    raise LimitExceededError(
+                        f"a row of {put.table.name} has {sum(sizes):,} bytes; {self.name} takes at "
+                        f"most {bound:,}"
                     )
 
     def _pushes(self, table: Table, where: Where) -> bool:

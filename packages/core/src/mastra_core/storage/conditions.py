@@ -23,6 +23,8 @@ class Conditions:
         "timestamp": iso,
         "boolean": int,
     }
+    # The longest text that can be bound, in bytes; lists are bound as texts, several if need be.
+    bound_bytes: ClassVar[int | None] = None
     comparisons: ClassVar[Mapping[str, str]] = {"lt": "<", "lte": "<=", "gt": ">", "gte": ">="}
 
     def bound(self, params: list[Any], value: Any) -> str:
@@ -95,8 +97,14 @@ class Conditions:
     def is_member(
         self, name: str, column: Column, values: Sequence[Value], params: list[Any]
     ) -> str:
-        """The column's value is one of a list, bound as one parameter."""
-        listed = self.bound(params, self.array(column, values))
+        """The column's value is one of a list, bound as one parameter if that is not too long."""
+        array = self.array(column, values)
+        if self.bound_bytes is not None and len(array.encode()) > self.bound_bytes:
+            middle = len(values) // 2
+            halves = (values[:middle], values[middle:])
+            found = " OR ".join([self.is_member(name, column, half, params) for half in halves])
+            return f"({found})"
+        listed = self.bound(params, array)
         return f"{name} IN (SELECT value FROM json_each({listed}))"
 
     def array(self, column: Column, values: Sequence[Value]) -> Any:

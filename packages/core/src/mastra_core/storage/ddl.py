@@ -43,16 +43,27 @@ class SqliteSchema:
         self.dialect = dialect
 
     def catalogue(self) -> tuple[Statement, Statement]:
-        """Two queries: (table, column, required) and (table, index, unique, column) in order."""
+        """Two queries: (table, column, required) and (table, index, unique, column) in order.
+
+        Their columns have names, since some protocols give rows as objects.
+        """
+        # What Cloudflare keeps in the same database may not be looked at.
+        prefix = self.dialect.prefix
+        tables = (
+            f"m.type = 'table' AND substr(m.name, 1, {len(prefix)}) = '{prefix}' "
+            "AND substr(m.name, 1, 4) <> '_cf_'"
+        )
         return (
             Statement(
-                'SELECT m.name, c.name, c."notnull" AND c.dflt_value IS NULL AND c.pk = 0 '
-                "FROM sqlite_master m, pragma_table_info(m.name) c WHERE m.type = 'table'"
+                'SELECT m.name AS owner, c.name AS name, c."notnull" AND c.dflt_value IS NULL '
+                "AND c.pk = 0 AS required "
+                f"FROM sqlite_master m, pragma_table_info(m.name) c WHERE {tables}"
             ),
             Statement(
-                'SELECT m.name, l.name, l."unique" AND l.partial = 0, i.name '
+                'SELECT m.name AS owner, l.name AS name, l."unique" AND l.partial = 0 AS sole, '
+                "i.name AS col "
                 "FROM sqlite_master m, pragma_index_list(m.name) l, pragma_index_info(l.name) i "
-                "WHERE m.type = 'table' ORDER BY m.name, l.name, i.seqno"
+                f"WHERE {tables} ORDER BY m.name, l.name, i.seqno"
             ),
         )
 

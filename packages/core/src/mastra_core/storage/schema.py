@@ -144,6 +144,12 @@ class Put(msgspec.Struct, frozen=True):
     merge: Mapping[str, Merge] = {}
     fresh: bool = False
 
+    def halves(self) -> tuple[Put, Put]:
+        """The same as two, of which each has half of the rows."""
+        middle = len(self.rows) // 2
+        replace = msgspec.structs.replace
+        return replace(self, rows=self.rows[:middle]), replace(self, rows=self.rows[middle:])
+
 
 class Update(msgspec.Struct, frozen=True):
     """Set columns of all rows that match; ``expect`` rows must, else the whole write fails."""

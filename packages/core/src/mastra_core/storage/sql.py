@@ -1,4 +1,4 @@
-"""SQL from the words of the waist: a dialect of differences, and the backend that runs what it writes.
+"""SQL from the words of the waist: a dialect of differences.
 
 SQLite's SQL is the base (libSQL, D1 and Durable Objects speak it); other databases override its
 tables first and its methods second. Statements are text and bound values; identifiers come from
@@ -237,9 +237,11 @@ class Dialect(Conditions):
             shorter = "" if quick is None else short + quick
             return [Statement(short + tail, params, position, expect, table.name, shorter)]
         picked = ", ".join([f"value->>{i}" for i in range(len(table.columns))])
-        rows = self.encoded(table.types, put.rows)
+        text = msgspec.json.encode(self.encoded(table.types, put.rows))
+        if self.bound_bytes is not None and len(text) > self.bound_bytes:
+            return [s for half in put.halves() for s in self.put(half, position)]
         sql = f"{head}SELECT {picked} FROM json_each(?) WHERE true{tail}"
-        return [Statement(sql, [msgspec.json.encode(rows).decode()], position, expect, table.name)]
+        return [Statement(sql, [text.decode()], position, expect, table.name)]
 
     def insertion(self, put: Put) -> tuple[str, str, str | None]:
         """What comes before and after the values of an INSERT, and the quick form of the latter.

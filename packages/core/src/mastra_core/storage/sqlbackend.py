@@ -7,13 +7,15 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from mastra_core.errors import ConflictError, MastraError
+from mastra_core.errors import ConflictError, LimitExceededError, MastraError
 from mastra_core.storage.backend import Backend
 from mastra_core.storage.ddl import SqliteSchema
 from mastra_core.storage.schema import Change, Query, Row, Table, Where
 from mastra_core.storage.sql import Dialect, Statement
 
 SETUP_ATTEMPTS = 5
+# Of the parameters of a statement: what a condition binds at most, and what others need.
+OF_A_CONDITION, OF_OTHERS = 4, 20
 
 
 class SqlBackend(Backend):
@@ -132,6 +134,30 @@ class SqlBackend(Backend):
 
     def _pushes(self, table: Table, where: Where) -> bool:
         return where.op != "icontains"
+
+    def _split(
+        self, table: Table, where: tuple[Where, ...]
+    ) -> tuple[tuple[Where, ...], tuple[Where, ...]]:
+        """Conditions beyond what one statement may bind are applied to pages, as others are."""
+        pushed, residual = super()._split(table, where)
+        bound = self.limits.parameters
+        room = len(pushed) if bound is None else (bound - OF_OTHERS) // OF_A_CONDITION
+        return pushed[:room], (*residual, *pushed[room:])
+
+    def _check_statements(self, statements: Sequence[Statement]) -> None:
+        """Refuse what is longer, or binds more, than the database takes."""
+        parameters, length = self.limits.parameters, self.limits.statement_bytes
+        for statement in statements:
+            if parameters is not None and len(statement.params) > parameters:
+                raise LimitExceededError(
+                    f"a statement for {statement.table} binds {len(statement.params)} values; "
+                    f"{self.name} takes at most {parameters}: give fewer conditions"
+                )
+            if length is not None and len(statement.sql.encode()) > length:
+                raise LimitExceededError(
+                    f"a statement for {statement.table} is longer than the {length:,} bytes that "
+                    f"{self.name} takes"
+                )
 
 
 class BatchBackend(SqlBackend):

@@ -1,0 +1,3 @@
+"""The contract, on Cloudflare D1."""
+
+from mastra_conformance.suite import *  # noqa: F403
