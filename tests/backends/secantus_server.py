@@ -3,13 +3,15 @@
 What ``python -m secantus`` cannot be told is said here: transactions that nobody goes on with are aborted
 after some seconds, as ``mongod`` does after ``transactionLifetimeLimitSeconds``, and are looked for
 all the time. By itself ``secantus`` looks when it is asked for the next transaction, which may be never:
-a write that waits for the transaction of a killed process holds up the process that would ask.
+a write that waits for the transaction of a killed process holds up the process that would ask. And a
+statement is known again by its number, also where the driver repeats it with less time (``maxTimeMS``).
 """
 
 import logging
 import sys
 import time
 
+from secantus import commands
 from secantus.server import SecantusDBServer
 
 IDLE_SECONDS = 5.0
@@ -18,10 +20,12 @@ LOOK_SECONDS = 0.25
 
 def serve(port: int, folder: str, *, standalone: bool) -> None:
     """Serve until the process is ended."""
+    commands._RETRY_IDENTITY_IGNORED |= {"maxTimeMS"}
     server = SecantusDBServer(
         port=port,
         storage_path=folder,
         replica_set_name=None if standalone else "secantus",
+        enable_test_commands=False,
         transaction_lifetime_seconds=IDLE_SECONDS,
     )
     server.start()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from pymongo import AsyncMongoClient
 from pymongo.errors import OperationFailure
 
 from mastra_core import Message, Thread
@@ -155,6 +156,30 @@ async def test_attempts_are_bounded_and_the_error_says_that_others_were_in_the_w
         with pytest.raises(UnavailableError, match="others changed the same rows for too long"):
             await s.memory.save_messages(said(2))
         assert (await s.memory.list_messages("t")).total == 0
+
+
+async def left_open(factory, client) -> None:
+    """Have a transaction that changed a thread, and that nobody ever ends."""
+    session = client.start_session()
+    await session.start_transaction()
+    change = {"$set": {"title": "half"}}
+    await client[factory.db_name][THREADS.name].update_one({"id": "t"}, change, session=session)
+
+
+async def test_a_transaction_of_a_killed_process_is_waited_for_but_not_for_ever(replica_set):
+    """The server aborts it some time later, and then others go on."""
+    async with replica_set(retry_seconds=0.01) as hasty, replica_set(retry_seconds=60) as patient:
+        await hasty.memory.save_thread(Thread(id="t", resource_id="r", title="whole"))
+        dead = AsyncMongoClient(replica_set.url)
+        await left_open(replica_set, dead)
+        with pytest.raises(UnavailableError, match="write mastra_threads"):
+            await hasty.memory.update_thread("t", title="now")
+        with pytest.raises(UnavailableError, match="others changed the same rows for too long"):
+            await hasty.memory.save_messages(said(2))
+        assert (await patient.memory.get_thread_by_id("t")).title == "whole"
+        await patient.memory.update_thread("t", title="later")
+        assert (await patient.memory.get_thread_by_id("t")).title == "later"
+        await dead.close()
 
 
 async def test_other_refusals_are_not_repeated(replica_set, monkeypatch):

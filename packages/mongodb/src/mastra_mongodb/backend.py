@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final, TypeAlias, cast
 
 import msgspec
+import pymongo
 from bson.errors import InvalidBSON
 from pymongo import IndexModel
 from pymongo import errors as driver
@@ -49,6 +50,8 @@ Session: TypeAlias = AsyncClientSession | None
 ATTEMPTS: Final = 5
 TOO_LATE: Final = object()
 KEYS_AT_ONCE: Final = 1000
+# However short the patience with others is, the server may take this long for a document: in seconds.
+SHORTEST: Final = 1.0
 
 
 class _RacedError(Exception):
@@ -213,10 +216,20 @@ class MongoDBBackend(Backend):
     async def _once(self, made: Sequence[Step], *, look: bool) -> dict[int, int]:
         """Do all steps; ``look`` for rows that are stored even if they are said to be new."""
         if len(made) == 1 and made[0].single:
-            return {made[0].number: await self._checked(made[0], None)}
+            return {made[0].number: await self._alone(made[0])}
         if await self.connection.has_transactions():
             return await self._transact(made, look=look)
         return await finished(in_order(made, self))
+
+    async def _alone(self, step: Step) -> int:
+        """Do a step of one document, which waits in the server while a transaction has the document.
+
+        It is not to wait for ever: the transaction may be that of a process that was killed.
+        """
+        client = self.connection.client()
+        own = client.options.timeout
+        with pymongo.timeout(own or max(self._patience, SHORTEST)):
+            return await self._checked(step, None)
 
     async def _transact(self, made: Sequence[Step], *, look: bool) -> dict[int, int]:
         counts: dict[int, int] = {}
