@@ -305,8 +305,8 @@ async def test_a_given_client_is_never_closed_and_urls_open_vectors(stores):
     assert isinstance(store, MongoDBVector)
     assert await store.list_indexes() == ["tea"]
     await store.close()
-    with pytest.raises(ConfigurationError, match="no option colour"):
-        MongoDBVector(id="x", url="mongodb://host/db", colour="red")
+    with pytest.raises(ConfigurationError, match="MongoDBVector has no option retry_seconds"):
+        MongoDBVector(id="x", url="mongodb://host/db", retry_seconds=1.0)
 
 
 def test_two_event_loops_use_one_store_in_turn(anywhere_stores):

@@ -15,7 +15,7 @@ from mastra_core.errors import ConfigurationError
 from mastra_core.storage.loops import PerLoop, at_end_of_loop
 from mastra_mongodb.discretion import keep_secret
 from mastra_mongodb.documents import Document
-from mastra_mongodb.options import MongoDBOptions, database, hosts_and_database
+from mastra_mongodb.options import MongoDBVectorOptions, database, hosts_and_database
 
 Client: TypeAlias = AsyncMongoClient[Document]
 
@@ -68,7 +68,7 @@ class Connection:
         return client, at_end_of_loop(client.close)
 
 
-def connection(options: MongoDBOptions) -> Connection:
+def connection(options: MongoDBVectorOptions) -> Connection:
     """The connection that checked options say; nothing is opened before the first operation."""
     url, client = options.get("url"), options.get("client")
     if client is None:

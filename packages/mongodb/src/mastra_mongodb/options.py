@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, TypedDict
 from urllib.parse import unquote, urlsplit
 
@@ -16,18 +15,25 @@ SCHEMES = ("mongodb", "mongodb+srv")
 FORBIDDEN = '/\\. "$*<>:|?\0'
 
 
-class MongoDBOptions(TypedDict, total=False):
-    """Where the data is, and how it is written.
+class MongoDBVectorOptions(TypedDict, total=False):
+    """Where the data is.
 
     Either ``url`` (``mongodb://…`` or ``mongodb+srv://…``, with every option of the driver) or a
     ``client``, which is never closed. ``db_name`` may be left out where the URL names a database.
-    ``retry_seconds`` is how long a write is tried again while others change the same rows (10).
-    ``skip_default_indexes`` leaves all indexes to you but those that keep keys unique.
     """
 
     url: str | None
     db_name: str | None
     client: Client | None
+
+
+class MongoDBOptions(MongoDBVectorOptions, total=False):
+    """Where the data is, and how it is written.
+
+    ``retry_seconds`` is how long a write is tried again, or waits, while others change the same rows (10).
+    ``skip_default_indexes`` leaves all indexes to you but those that keep keys unique.
+    """
+
     retry_seconds: float
     skip_default_indexes: bool
 
@@ -60,10 +66,3 @@ def database(name: object) -> str:
             f"{name!r} cannot be the name of a database: at most 63 bytes, without {FORBIDDEN[:-1]}"
         )
     return name
-
-
-def known(options: Mapping[str, object]) -> None:
-    """Refuse an option that there is none of."""
-    unknown = sorted(set(options) - MongoDBOptions.__annotations__.keys())
-    if unknown:
-        raise ConfigurationError(f"MongoDB has no option {', '.join(unknown)}")

@@ -12,15 +12,16 @@ from mastra_core.storage.domains.memory import MemoryStorage
 from mastra_core.storage.domains.observability import ObservabilityStorage
 from mastra_core.storage.domains.scores import ScoresStorage
 from mastra_core.storage.domains.workflows import WorkflowsStorage
+from mastra_core.storage.settings import only_known
 from mastra_core.storage.store import BackendStore
 from mastra_mongodb.backend import MongoDBBackend
 from mastra_mongodb.client import connection
-from mastra_mongodb.options import MongoDBOptions, known
+from mastra_mongodb.options import MongoDBOptions
 
 
 def open_backend(**options: Unpack[MongoDBOptions]) -> MongoDBBackend:
     """The backend for a URL or a client; nothing is opened before the first operation."""
-    known(options)
+    only_known("MongoDB", options, MongoDBOptions.__optional_keys__)
     return MongoDBBackend(
         connection(options),
         retry_seconds=options.get("retry_seconds", 10.0),

@@ -24,7 +24,7 @@ from mastra_core.vector.checks import unknown
 from mastra_core.vector.filters import Node, holds
 from mastra_core.vector.schema import Index, Item, Match, Nearest
 from mastra_mongodb.documents import Document
-from mastra_mongodb.options import MongoDBOptions
+from mastra_mongodb.options import MongoDBVectorOptions
 from mastra_mongodb.vector_backend import cannot_search, open_vector_backend
 from mastra_mongodb.vector_documents import (
     EXACTLY,
@@ -64,7 +64,7 @@ LONGEST_PAUSE: Final = 2.0
 
 
 class MongoDBVector(MastraVector):
-    """Vectors in one MongoDB database; ``options`` as for ``MongoDBStore``.
+    """Vectors in one MongoDB database; ``options`` are those of ``MongoDBVectorOptions``.
 
     Indexes of up to ``small`` vectors are searched by comparing all of them. Above that the search index
     of the server (Atlas, or MongoDB 8.2 with search) is asked; where there is none, or where it does not
@@ -82,7 +82,7 @@ class MongoDBVector(MastraVector):
         self,
         *,
         id: str,  # noqa: A002 (the original's name)
-        **options: Unpack[MongoDBOptions],
+        **options: Unpack[MongoDBVectorOptions],
     ) -> None:
         super().__init__(id=id)
         self.backend = open_vector_backend(options)

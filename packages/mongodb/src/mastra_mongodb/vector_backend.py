@@ -12,12 +12,13 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.operations import SearchIndexModel
 
+from mastra_core.storage.settings import only_known
 from mastra_core.vector.schema import Index
 from mastra_mongodb.backend import MongoDBBackend
 from mastra_mongodb.client import connection
 from mastra_mongodb.documents import Document
 from mastra_mongodb.failures import DUPLICATE, NO_COLLECTION, code_of
-from mastra_mongodb.options import MongoDBOptions, known
+from mastra_mongodb.options import MongoDBVectorOptions
 from mastra_mongodb.vector_schema import (
     REGISTRY,
     MongoDBIndexOptions,
@@ -161,9 +162,9 @@ class VectorBackend(MongoDBBackend):
             await asyncio.sleep(0)
 
 
-def open_vector_backend(options: MongoDBOptions) -> VectorBackend:
+def open_vector_backend(options: MongoDBVectorOptions) -> VectorBackend:
     """The backend for a URL or a client; nothing is opened before the first operation."""
-    known(options)
+    only_known("MongoDBVector", options, MongoDBVectorOptions.__optional_keys__)
     return VectorBackend(connection(options))
 
 
