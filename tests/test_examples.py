@@ -75,6 +75,7 @@ def test_each_domain_is_where_it_was_put(tmp_path, database):
         ("dynamodb", "DynamoDBBackend"),
         ("upstash", "UpstashBackend"),
         ("redis", "RedisBackend"),
+        ("mongodb", "MongoDBBackend"),
         ("d1", "D1Backend"),
         ("durable_objects", "CloudflareDOBackend"),
     ],

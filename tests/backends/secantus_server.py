@@ -14,7 +14,7 @@ import time
 from secantus import commands
 from secantus.server import SecantusDBServer
 
-IDLE_SECONDS = 5.0
+IDLE_SECONDS = 8.0
 LOOK_SECONDS = 0.25
 
 
@@ -31,6 +31,14 @@ def serve(port: int, folder: str, *, standalone: bool) -> None:
     server.start()
     while True:
         time.sleep(LOOK_SECONDS)
+        with server.transactions._lock:
+            known = list(server.transactions._txns.values())
+        for transaction in known:
+            # A statement holds it as long as it runs, which is not idle.
+            if transaction.mutex.acquire(blocking=False):
+                transaction.mutex.release()
+            else:
+                transaction.last_use = time.time()
         server.transactions.prune_expired()
 
 

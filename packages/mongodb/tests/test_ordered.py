@@ -95,6 +95,43 @@ async def test_what_others_changed_meanwhile_is_not_taken_back(standalone, monke
         await other.close()
 
 
+async def test_what_somebody_else_wrote_just_the_same_is_not_taken_back(standalone, monkeypatch):
+    """Two count from 0 to 1; who comes second is refused, and does not make 0 of it again."""
+    async with standalone() as s, standalone() as other:
+        await s.backend.write(Put(THREADS, [thread("a", title="0")]))
+        counting = Update(THREADS, (*id_is("a"), Where("title", "eq", "0")), {"title": "1"}, expect=1)
+        read = type(s.backend).documents_of
+
+        async def late(self, step, *more):
+            found = await read(self, step, *more)
+            if self is s.backend and step.change.table is THREADS:
+                await other.backend.write(counting)
+            return found
+
+        monkeypatch.setattr(type(s.backend), "documents_of", late)
+        with pytest.raises(ConflictError) as caught:
+            await s.backend.write(counting, Put(RESOURCES, [resource("r"), resource("q")]))
+        assert caught.value.change == 0
+        assert [t.title for t in (await s.memory.list_threads()).threads] == ["1"]
+        assert await rows_of(s, RESOURCES) == []
+
+
+async def test_which_change_was_refused_is_not_said_where_it_may_be_an_earlier_one(standalone):
+    """The second is looked at first, since something has to be done before the other."""
+    async with standalone() as s:
+        nobody = Update(THREADS, id_is("nobody"), {"title": "x"}, expect=1)
+        with pytest.raises(ConflictError) as caught:
+            await s.backend.write(
+                Put(MESSAGES, [message("m", "t")], "skip"),
+                Update(MESSAGES, id_is("n"), {"role": "system"}, expect=1),
+                nobody,
+            )
+        assert caught.value.change is None
+        with pytest.raises(ConflictError) as caught:
+            await s.backend.write(Put(MESSAGES, [message("m", "t")], "skip"), nobody)
+        assert caught.value.change == 1
+
+
 async def test_what_cannot_be_taken_back_is_said(standalone, monkeypatch):
     async with standalone() as s:
 

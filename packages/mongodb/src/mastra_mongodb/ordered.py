@@ -66,18 +66,39 @@ async def in_order(made: Sequence[Step], documents: Documents) -> dict[int, int]
     done: list[tuple[Step, list[Document]]] = []
     counts: dict[int, int] = {}
     ordered = safe_order(made)
-    try:
-        for position, step in enumerate(ordered):
-            before: list[Document] | None = None
-            if _has_a_way_back(step, ordered[position + 1 :]):
-                before = await documents.documents_of(step)
-                _check(step, before)
-                done.append((step, before))
-            counts[step.number] = await documents.run(step, before)
-    except BaseException as error:
-        await _take_back(done, documents, error)
-        raise
+    for position, step in enumerate(ordered):
+        later = ordered[position + 1 :]
+        try:
+            counts[step.number] = await _do(step, later, documents, done)
+        except BaseException as error:
+            await _take_back(done, documents, error)
+            earlier = any(other.guarded and other.number < step.number for other in later)
+            if earlier and isinstance(error, ConflictError):
+                # That one might have been refused too, and is what the caller would be told.
+                error.change = None
+            raise
     return counts
+
+
+async def _do(
+    step: Step,
+    later: Sequence[Step],
+    documents: Documents,
+    done: list[tuple[Step, list[Document]]],
+) -> int:
+    """Do one step, and note with those that are ``done`` what is to be taken back of it."""
+    if not _has_a_way_back(step, later):
+        return await documents.run(step, None)
+    before = await documents.documents_of(step)
+    _check(step, before)
+    done.append((step, before))
+    try:
+        return await documents.run(step, before)
+    except ConflictError:
+        if step.single:
+            # It did nothing: what is there as it would have written it is somebody else's.
+            done.pop()
+        raise
 
 
 def _has_a_way_back(step: Step, later: Sequence[Step]) -> bool:
