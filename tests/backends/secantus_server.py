@@ -10,6 +10,8 @@ statement is known again by its number, also where the driver repeats it with le
 import logging
 import sys
 import time
+from collections.abc import Callable
+from typing import Any
 
 from secantus import commands
 from secantus.server import SecantusDBServer
@@ -18,8 +20,21 @@ IDLE_SECONDS = 8.0
 LOOK_SECONDS = 0.25
 
 
+def lasting(statement: Callable[..., Any]) -> Callable[..., Any]:
+    """A transaction's statement, during which it is not idle, however long the statement takes."""
+
+    def run(transaction: Any, *given: Any) -> Any:
+        try:
+            return statement(transaction, *given)
+        finally:
+            transaction.last_use = time.time()
+
+    return run
+
+
 def serve(port: int, folder: str, *, standalone: bool) -> None:
     """Serve until the process is ended."""
+    commands._run_txn_statement = lasting(commands._run_txn_statement)
     commands._RETRY_IDENTITY_IGNORED |= {"maxTimeMS"}
     server = SecantusDBServer(
         port=port,
@@ -31,14 +46,6 @@ def serve(port: int, folder: str, *, standalone: bool) -> None:
     server.start()
     while True:
         time.sleep(LOOK_SECONDS)
-        with server.transactions._lock:
-            known = list(server.transactions._txns.values())
-        for transaction in known:
-            # A statement holds it as long as it runs, which is not idle.
-            if transaction.mutex.acquire(blocking=False):
-                transaction.mutex.release()
-            else:
-                transaction.last_use = time.time()
         server.transactions.prune_expired()
 
 
