@@ -116,6 +116,22 @@ async def test_what_somebody_else_wrote_just_the_same_is_not_taken_back(standalo
         assert await rows_of(s, RESOURCES) == []
 
 
+@pytest.mark.parametrize("on_conflict", ["replace", "skip", "fail"])
+async def test_rows_that_are_said_to_be_new_and_are_not_are_as_they_were(standalone, on_conflict):
+    """They are not looked for at first; what is behind them fails, and all is taken back."""
+    async with standalone() as s:
+        await s.backend.write(Put(MESSAGES, [message("m", "a", content="old")]))
+        before = await rows_of(s, MESSAGES)
+        for names in ("mn", "nm", "m"):
+            rows = [message(name, "a", content="new") for name in names]
+            with pytest.raises(ConflictError):
+                await s.backend.write(
+                    Put(MESSAGES, rows, on_conflict, fresh=True),
+                    Update(MESSAGES, id_is("nobody"), {"role": "system"}, expect=1),
+                )
+            assert await rows_of(s, MESSAGES) == before
+
+
 async def test_which_change_was_refused_is_not_said_where_it_may_be_an_earlier_one(standalone):
     """The second is looked at first, since something has to be done before the other."""
     async with standalone() as s:

@@ -10,7 +10,7 @@ from mastra_mongodb import MongoDBVector
 @pytest.fixture(scope="session")
 def conformance_share() -> float:
     """The variants differ from each other in a few requests."""
-    return 0.25
+    return 0.05
 
 
 class BySearch(MongoDBVector):

@@ -38,6 +38,7 @@ from mastra_mongodb.failures import (
     MADE_MEANWHILE,
     NO_COLLECTION,
     code_of,
+    only_duplicates,
     reason,
 )
 from mastra_mongodb.indexes import missing
@@ -219,7 +220,7 @@ class MongoDBBackend(Backend):
             return {made[0].number: await self._alone(made[0])}
         if await self.connection.has_transactions():
             return await self._transact(made, look=look)
-        return await finished(in_order(made, self))
+        return await finished(in_order(made, self, look=look))
 
     async def _alone(self, step: Step) -> int:
         """Do a step of one document, which waits in the server while a transaction has the document.
@@ -299,13 +300,13 @@ class MongoDBBackend(Backend):
         known = before is not None and not isinstance(step.change, Put)
         return await self._checked(only(step, before or []) if known else step, None)
 
-    async def undo(self, collection: str, operation: Operation) -> None:
-        """Do one operation that takes something back."""
-        sent = request(operation, one=True)
+    async def undo(self, collection: str, operations: Sequence[Operation]) -> None:
+        """Do operations that take something back; what is there again already is left."""
+        sent = [request(operation, one=True) for operation in operations]
         try:
-            await self.connection.collection(collection).bulk_write([sent])
+            await self.connection.collection(collection).bulk_write(sent, ordered=False)
         except driver.BulkWriteError as error:
-            if code_of(error) not in DUPLICATE:
+            if not only_duplicates(error):
                 raise
 
     async def _send(self, step: Step, operations: Sequence[Operation], session: Session) -> int:

@@ -63,6 +63,12 @@ class Step(msgspec.Struct, frozen=True):
         return isinstance(put, Put) and put.on_conflict != "fail" and not self.single
 
     @property
+    def new(self) -> bool:
+        """Whether it is of rows that are said to be new, and changes none that is stored all the same."""
+        put = self.change
+        return isinstance(put, Put) and put.fresh and (self.inserts or put.on_conflict == "fail")
+
+    @property
     def single(self) -> bool:
         """Whether it can touch one document only, so that it is atomic by itself."""
         alone = len(self.operations) == 1 and self.operations[0].one

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
 
 from mastra_core.errors import (
@@ -54,6 +54,12 @@ def code_of(error: BaseException) -> int | None:
         return found
     code: int | None = getattr(error, "code", None)
     return code
+
+
+def only_duplicates(error: BaseException) -> bool:
+    """Whether documents were refused for nothing but keys that are stored."""
+    refused: Sequence[Mapping[str, Any]] = _details(error).get("writeErrors") or ()
+    return bool(refused) and all(one.get("code") in DUPLICATE for one in refused)
 
 
 def _details(error: BaseException) -> Mapping[str, Any]:

@@ -35,8 +35,8 @@ class Documents(Protocol):
         """
         ...
 
-    async def undo(self, collection: str, operation: Operation) -> None:
-        """Do one operation that takes something back."""
+    async def undo(self, collection: str, operations: Sequence[Operation]) -> None:
+        """Do operations that take something back, each of a document of its own."""
         ...
 
 
@@ -61,15 +61,18 @@ def _rank(step: Step) -> tuple[int, int]:
     return (2 if isinstance(step.change, Delete) else 1), step.number
 
 
-async def in_order(made: Sequence[Step], documents: Documents) -> dict[int, int]:
-    """Do all steps, or take back those that were done; the count of each by its number."""
+async def in_order(made: Sequence[Step], documents: Documents, *, look: bool) -> dict[int, int]:
+    """Do all steps, or take back those that were done; the count of each by its number.
+
+    ``look`` says that rows are looked for even if they are said to be new.
+    """
     done: list[tuple[Step, list[Document]]] = []
     counts: dict[int, int] = {}
     ordered = safe_order(made)
     for position, step in enumerate(ordered):
         later = ordered[position + 1 :]
         try:
-            counts[step.number] = await _do(step, later, documents, done)
+            counts[step.number] = await _do(step, later, documents, done, look=look)
         except BaseException as error:
             await _take_back(done, documents, error)
             earlier = any(other.guarded and other.number < step.number for other in later)
@@ -85,11 +88,13 @@ async def _do(
     later: Sequence[Step],
     documents: Documents,
     done: list[tuple[Step, list[Document]]],
+    *,
+    look: bool,
 ) -> int:
     """Do one step, and note with those that are ``done`` what is to be taken back of it."""
     if not _has_a_way_back(step, later):
         return await documents.run(step, None)
-    before = await documents.documents_of(step)
+    before = [] if step.new and not look else await documents.documents_of(step)
     _check(step, before)
     done.append((step, before))
     try:
@@ -135,14 +140,14 @@ async def _take_back(
     done: Sequence[tuple[Step, list[Document]]], documents: Documents, error: BaseException
 ) -> None:
     for step, before in reversed(done):
-        for operation in undoing(step, before):
-            try:
-                await documents.undo(step.collection, operation)
-            except Exception as failed:  # noqa: BLE001 (whatever it is, it is said)
-                raise UnavailableError(
-                    f"a write to {step.collection} failed ({error}) and could not be taken back "
-                    f"({failed}): part of it may be there; do it again when the server answers"
-                ) from error
+        try:
+            if operations := undoing(step, before):
+                await documents.undo(step.collection, operations)
+        except Exception as failed:  # noqa: BLE001 (whatever it is, it is said)
+            raise UnavailableError(
+                f"a write to {step.collection} failed ({error}) and could not be taken back "
+                f"({failed}): part of it may be there; do it again when the server answers"
+            ) from error
 
 
 async def finished(work: Awaitable[T]) -> T:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from pymongo import IndexModel, UpdateOne
 from pymongo import errors as driver
@@ -17,7 +17,7 @@ from mastra_core.vector.schema import Index
 from mastra_mongodb.backend import MongoDBBackend
 from mastra_mongodb.client import connection
 from mastra_mongodb.documents import Document
-from mastra_mongodb.failures import DUPLICATE, NO_COLLECTION, code_of
+from mastra_mongodb.failures import NO_COLLECTION, code_of, only_duplicates
 from mastra_mongodb.options import MongoDBVectorOptions
 from mastra_mongodb.vector_schema import (
     REGISTRY,
@@ -153,7 +153,7 @@ class VectorBackend(MongoDBBackend):
                 try:
                     await self.documents(target).bulk_write(some, ordered=False, session=session)
                 except driver.BulkWriteError as error:
-                    raced = _all_duplicates(error) and session is None
+                    raced = only_duplicates(error) and session is None
                     if not raced or attempt == ATTEMPTS:
                         raise
                 else:
@@ -180,9 +180,3 @@ def _unknown_stage(error: driver.OperationFailure) -> bool:
     return named and any(
         word in text for word in ("unrecognized", "unsupported", "no such command")
     )
-
-
-def _all_duplicates(error: driver.BulkWriteError) -> bool:
-    details = cast("Mapping[str, Any]", error.details)
-    refused = cast("Sequence[Mapping[str, Any]]", details.get("writeErrors") or ())
-    return bool(refused) and all(one.get("code") in DUPLICATE for one in refused)
