@@ -16,14 +16,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from backends.address import Address, UnavailableError
+from backends.address import Address, NoSuchServerError, UnavailableError
 from backends.process import serving
 
 HERE = Path(__file__).parent
 ENVIRONMENT = HERE / ".backends" / "mongoeco"
 REQUIREMENTS = ("mongoeco==4.11.0", "pymongo==4.20.1")
 NEWER = ("python3.13", "python3.14")
-PING_SECONDS = 1000
+# As in hatch.toml.
+WITHOUT_SECANTUS = (3, 14)
+PING_MILLISECONDS = 1000
 
 
 @contextmanager
@@ -52,7 +54,9 @@ def mongoeco(folder: Path) -> Iterator[Address]:
 @contextmanager
 def _secantus(folder: Path, *more: str) -> Iterator[Address]:
     if importlib.util.find_spec("secantus") is None:
-        raise UnavailableError("secantusdb is not installed; it has no wheel for this Python")
+        if sys.version_info >= WITHOUT_SECANTUS:
+            raise NoSuchServerError("secantusdb has no wheel for Python 3.14 and newer")
+        raise UnavailableError("pip install secantusdb, or name a server: MASTRA_MONGODB_URL")
 
     script, data = HERE / "secantus_server.py", folder / "data"
 
@@ -70,7 +74,7 @@ def answers(port: int) -> bool:
 
     try:
         with MongoClient(
-            "127.0.0.1", port, serverSelectionTimeoutMS=PING_SECONDS, directConnection=True
+            "127.0.0.1", port, serverSelectionTimeoutMS=PING_MILLISECONDS, directConnection=True
         ) as client:
             return bool(client.admin.command("ping")["ok"])
     except PyMongoError:
