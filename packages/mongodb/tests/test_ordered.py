@@ -95,6 +95,30 @@ async def test_what_others_changed_meanwhile_is_not_taken_back(standalone, monke
         await other.close()
 
 
+@pytest.mark.parametrize("names", ["m", "mn"])
+async def test_rows_of_something_that_is_deleted_meanwhile_are_taken_back(
+    standalone, monkeypatch, names
+):
+    """Who deletes it first deletes what belongs to it next, which is too early for rows that come then."""
+    async with standalone() as s, standalone() as other:
+        await s.backend.write(Put(THREADS, [thread("a")]))
+        run = type(s.backend)._send
+
+        async def late(self, step, operations, session):
+            if self is s.backend and step.change.table is MESSAGES:
+                await other.memory.delete_thread("a")
+            return await run(self, step, operations, session)
+
+        monkeypatch.setattr(type(s.backend), "_send", late)
+        with pytest.raises(ConflictError) as caught:
+            await s.backend.write(
+                Update(THREADS, id_is("a"), {"title": "x"}, expect=1),
+                Put(MESSAGES, [message(name, "a") for name in names]),
+            )
+        assert caught.value.change == 0
+        assert await rows_of(s, MESSAGES) == await rows_of(s, THREADS) == []
+
+
 async def test_what_somebody_else_wrote_just_the_same_is_not_taken_back(standalone, monkeypatch):
     """Two count from 0 to 1; who comes second is refused, and does not make 0 of it again."""
     async with standalone() as s, standalone() as other:

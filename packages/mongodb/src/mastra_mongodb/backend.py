@@ -300,6 +300,11 @@ class MongoDBBackend(Backend):
         known = before is not None and not isinstance(step.change, Put)
         return await self._checked(only(step, before or []) if known else step, None)
 
+    async def all_there(self, collection: str, documents: Sequence[Document]) -> bool:
+        """Whether documents that were read are still there, as they were or changed."""
+        known = {"_id": {"$in": [document["_id"] for document in documents]}}
+        return await self.connection.collection(collection).count_documents(known) == len(documents)
+
     async def undo(self, collection: str, operations: Sequence[Operation]) -> None:
         """Do operations that take something back; what is there again already is left."""
         sent = [request(operation, one=True) for operation in operations]

@@ -3,8 +3,9 @@
 What may find that the stored rows are not as they should be goes first, and what deletes goes last, as far
 as changes of one collection keep their order. If a change fails, those before it are taken back, except
 where somebody changed the documents meanwhile, and except changes of any number of rows that only others
-like them follow: those fail with the connection, if at all. A process that ends in the middle leaves
-what it did by then, and others may see a write that is not whole yet.
+like them follow: those fail with the connection, if at all. So they are if the row that a write rests on
+(the thread of its messages) is deleted meanwhile. A process that ends in the middle leaves what it did by
+then, and others may see a write that is not whole yet.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Awaitable, Sequence
 from typing import Protocol, TypeVar
 
 from mastra_core.errors import ConflictError, UnavailableError
-from mastra_core.storage.schema import Delete, Put
+from mastra_core.storage.schema import Delete, Put, Update
 from mastra_mongodb.changes import Operation, Step, undoing
 from mastra_mongodb.documents import Document
 
@@ -33,6 +34,10 @@ class Documents(Protocol):
 
         What does not hold is a ``ConflictError``.
         """
+        ...
+
+    async def all_there(self, collection: str, documents: Sequence[Document]) -> bool:
+        """Whether documents that were read are still there, as they were or changed."""
         ...
 
     async def undo(self, collection: str, operations: Sequence[Operation]) -> None:
@@ -69,18 +74,37 @@ async def in_order(made: Sequence[Step], documents: Documents, *, look: bool) ->
     done: list[tuple[Step, list[Document]]] = []
     counts: dict[int, int] = {}
     ordered = safe_order(made)
-    for position, step in enumerate(ordered):
-        later = ordered[position + 1 :]
-        try:
-            counts[step.number] = await _do(step, later, documents, done, look=look)
-        except BaseException as error:
-            await _take_back(done, documents, error)
-            earlier = any(other.guarded and other.number < step.number for other in later)
-            if earlier and isinstance(error, ConflictError):
+    waiting = list(ordered)
+    try:
+        for step in ordered:
+            del waiting[0]
+            counts[step.number] = await _do(step, waiting, documents, done, look=look)
+        await _check_again(done, documents)
+    except BaseException as error:
+        await _take_back(done, documents, error)
+        if isinstance(error, ConflictError) and error.change is not None:
+            number = error.change
+            if any(other.guarded and other.number < number for other in waiting):
                 # That one might have been refused too, and is what the caller would be told.
                 error.change = None
-            raise
+        raise
     return counts
+
+
+async def _check_again(done: Sequence[tuple[Step, list[Document]]], documents: Documents) -> None:
+    """See that what the write rests on was not deleted before all rows that belong to it were stored.
+
+    Who deletes it deletes first it and then what belongs to it, which was not all there yet.
+    """
+    puts = [i for i, (step, _) in enumerate(done) if isinstance(step.change, Put)]
+    for step, before in done[: puts[-1]] if puts else ():
+        if _is_rested_on(step) and not await documents.all_there(step.collection, before):
+            raise unmet(step)
+
+
+def _is_rested_on(step: Step) -> bool:
+    """Whether rows are stored on condition of those that a step changes."""
+    return isinstance(step.change, Update) and step.guarded
 
 
 async def _do(
@@ -92,7 +116,8 @@ async def _do(
     look: bool,
 ) -> int:
     """Do one step, and note with those that are ``done`` what is to be taken back of it."""
-    if not _has_a_way_back(step, later):
+    rests = isinstance(step.change, Put) and any(_is_rested_on(other) for other, _ in done)
+    if not rests and not _has_a_way_back(step, later):
         return await documents.run(step, None)
     before = [] if step.new and not look else await documents.documents_of(step)
     _check(step, before)
