@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from backends import Address
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -40,6 +41,12 @@ def database(postgres):
         connection.execute(f"CREATE DATABASE {name}")
         yield postgres.url.rpartition("/")[0] + f"/{name}"
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def lance(tmp_path):
+    """A folder of this test, which is all that LanceDB needs."""
+    return Address(f"lance:{tmp_path}/lance")
 
 
 def rows(url: str, sql: str):
@@ -78,13 +85,15 @@ def test_each_domain_is_where_it_was_put(tmp_path, database):
         ("mongodb", "MongoDBBackend"),
         ("d1", "D1Backend"),
         ("durable_objects", "CloudflareDOBackend"),
+        ("lance", "LanceBackend"),
+        ("convex", "ConvexBackend"),
     ],
 )
 def test_memory_is_where_it_is_wanted(tmp_path, database, request, server, backend):
     address = request.getfixturevalue(server)
     options = json.dumps(dict(address.options))
     # A front of the tests has no TLS, which the adapter's scheme otherwise means.
-    url = re.sub(r"^http://(.*)", r"upstash://\1?tls=0", address.url)
+    url = re.sub(r"^http://(.*)", rf"{server}://\1?tls=0", address.url)
     memory = {"MEMORY_URL": url, "MEMORY_OPTIONS": options}
     for _ in range(2):
         ran = run("composite.py", tmp_path, database, **memory)

@@ -15,9 +15,11 @@ from typing import NamedTuple
 
 from backends import (
     cloudflare,
+    convex,
     dynoxide,
     mongodb,
     postgres,
+    qdrant,
     redis_server,
     sqld,
     upstash_vector,
@@ -60,8 +62,10 @@ SERVERS: Mapping[str, Server] = {
     "mongodb": Server(mongodb.replica_set, "MASTRA_MONGODB"),
     "mongodb-standalone": Server(mongodb.standalone, "MASTRA_MONGODB_STANDALONE"),
     "mongoeco": Server(mongodb.mongoeco),
+    "qdrant": Server(qdrant.front, "MASTRA_QDRANT", ("api_key",)),
     "durable-objects": Server(cloudflare.durable_objects, "MASTRA_CLOUDFLARE_DO", ("token",)),
     "d1": Server(cloudflare.d1, "MASTRA_D1", ("api_token",)),
+    "convex": Server(convex.plain, "MASTRA_CONVEX", ("admin_auth_token",)),
 }
 
 

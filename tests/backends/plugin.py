@@ -8,11 +8,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
-from backends import Address, UnavailableError, start
+from backends import Address, UnavailableError, npm, start
 from backends.address import NoSuchServerError
+
+
+def _missing(name: str, reason: UnavailableError) -> NoReturn:
+    exists = not isinstance(reason, NoSuchServerError)
+    if exists and os.environ.get("MASTRA_REQUIRE_BACKENDS") == "1":
+        pytest.fail(f"{name} is required here, but {reason}")
+    pytest.skip(f"{name} cannot run: {reason}")
 
 
 def _running(name: str) -> Callable[[pytest.TempPathFactory], Iterator[Address]]:
@@ -24,10 +33,7 @@ def _running(name: str) -> Callable[[pytest.TempPathFactory], Iterator[Address]]
         try:
             address = server.__enter__()
         except UnavailableError as reason:
-            exists = not isinstance(reason, NoSuchServerError)
-            if exists and os.environ.get("MASTRA_REQUIRE_BACKENDS") == "1":
-                pytest.fail(f"{name} is required here, but {reason}")
-            pytest.skip(f"{name} cannot run: {reason}")
+            _missing(name, reason)
         try:
             yield address
         finally:
@@ -58,7 +64,20 @@ mongodb = _running("mongodb")
 mongodb_standalone = _running("mongodb-standalone")
 # Another server of MongoDB's protocol, without transactions.
 mongoeco = _running("mongoeco")
+# The REST API of Qdrant over the local mode of its client, or the server that is named.
+qdrant = _running("qdrant")
 # Cloudflare D1 in workerd, behind its REST API; ``extra`` has a token that may only read.
 d1 = _running("d1")
 # The Worker that mastra-cloudflare ships, in workerd.
 durable_objects = _running("durable-objects")
+# Convex's test runtime with our functions; each path of its URL is a deployment of its own.
+convex = _running("convex")
+
+
+@pytest.fixture(scope="session")
+def npm_packages() -> Path:
+    """The folder of the packages from npm, TypeScript among them."""
+    try:
+        return npm.install()
+    except UnavailableError as reason:
+        _missing("npm", reason)
