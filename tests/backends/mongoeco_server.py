@@ -9,10 +9,11 @@ from mongoeco_search import SearchingServer
 
 
 class Engine(MemoryEngine):
-    """The engine, without a look at all documents of a collection for each one that is written.
+    """The engine, without a look at all documents of a collection for each one that is written or searched for.
 
-    The look is for an ``_id`` that is equal to a stored one of another numeric type; the ids of the tests
-    are no numbers, and the usual check for a stored ``_id`` stays.
+    At a write the look is for an ``_id`` that is equal to a stored one of another numeric type; the ids of
+    the tests are no numbers, and the usual check for a stored ``_id`` stays. At a search it is for what the
+    transaction of the session has written; drivers send a session always, and there are no transactions.
     """
 
     def _candidate_items_for_plan_locked(self, coll: Any, query_plan: Any, **named: Any) -> Any:
@@ -24,6 +25,10 @@ class Engine(MemoryEngine):
     def _ensure_unique_indexes(self, *arguments: Any, **named: Any) -> None:
         named["scan_payload_id"] = False
         super()._ensure_unique_indexes(*arguments, **named)
+
+    def _materialized_vector_index(self, *arguments: Any, **named: Any) -> Any:
+        named["context"] = None
+        return super()._materialized_vector_index(*arguments, **named)
 
 
 async def serve(port: int) -> None:

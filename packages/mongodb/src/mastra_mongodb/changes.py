@@ -238,8 +238,10 @@ def undoing(step: Step, before: Sequence[Document]) -> list[Operation]:
     for operation in step.operations:
         old = known.get(key_of(step, operation))
         if old is None:
-            own = {name: operation.filter[name] for name in table.key}
             made = operation.new or operation.update
+            # Of an insert the driver has noted the id in the document.
+            by = ("_id",) if "_id" in made else table.key
+            own = {name: made[name] for name in by}
             back.append(Operation("delete", _still(own, made), one=True))
         elif step.change.on_conflict == "replace":
             back.append(_restored(old, table.names, _written(operation.update)))
