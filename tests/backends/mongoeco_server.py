@@ -4,6 +4,7 @@ import asyncio
 import sys
 from typing import Any
 
+from mongoeco.engines._vector_index_cache import VectorIndexCache
 from mongoeco.engines.memory import MemoryEngine
 from mongoeco_search import SearchingServer
 
@@ -13,8 +14,13 @@ class Engine(MemoryEngine):
 
     At a write the look is for an ``_id`` that is equal to a stored one of another numeric type; the ids of
     the tests are no numbers, and the usual check for a stored ``_id`` stays. At a search it is for what the
-    transaction of the session has written; drivers send a session always, and there are no transactions.
+    transaction of the session has written (drivers send a session always, and there are no transactions),
+    and where the index of a search is larger than what the engine keeps.
     """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._vector_document_cache = VectorIndexCache(size_of=lambda *_: 1)
 
     def _candidate_items_for_plan_locked(self, coll: Any, query_plan: Any, **named: Any) -> Any:
         wanted = self._direct_id_lookup_from_plan(query_plan)
