@@ -83,6 +83,7 @@ def test_each_domain_is_where_it_was_put(tmp_path, database):
         ("upstash", "UpstashBackend"),
         ("redis", "RedisBackend"),
         ("mssql", "MSSQLBackend"),
+        ("mongodb", "MongoDBBackend"),
         ("d1", "D1Backend"),
         ("durable_objects", "CloudflareDOBackend"),
         ("lance", "LanceBackend"),
