@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from backends import Address
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -40,6 +41,12 @@ def database(postgres):
         connection.execute(f"CREATE DATABASE {name}")
         yield postgres.url.rpartition("/")[0] + f"/{name}"
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def lance(tmp_path):
+    """A folder of this test, which is all that LanceDB needs."""
+    return Address(f"lance:{tmp_path}/lance")
 
 
 def rows(url: str, sql: str):
@@ -75,8 +82,11 @@ def test_each_domain_is_where_it_was_put(tmp_path, database):
         ("dynamodb", "DynamoDBBackend"),
         ("upstash", "UpstashBackend"),
         ("redis", "RedisBackend"),
+        ("mssql", "MSSQLBackend"),
+        ("mongodb", "MongoDBBackend"),
         ("d1", "D1Backend"),
         ("durable_objects", "CloudflareDOBackend"),
+        ("lance", "LanceBackend"),
         ("convex", "ConvexBackend"),
     ],
 )

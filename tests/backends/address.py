@@ -10,6 +10,10 @@ class UnavailableError(Exception):
     """A server cannot run here; the text says what is missing."""
 
 
+class NoSuchServerError(UnavailableError):
+    """Nobody has made this server for this Python, which is no fault where servers are required."""
+
+
 class Address(NamedTuple):
     """A running server: ``open_storage(url, **options)`` connects to it.
 

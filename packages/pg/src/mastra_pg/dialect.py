@@ -22,7 +22,7 @@ from mastra_core.storage.schema import (
 )
 from mastra_core.storage.sql import Decoder, Dialect, Statement, quoted
 from mastra_core.storage.tables import EXPERIMENT_RESULTS, EXPERIMENTS, RESOURCES, SCORERS
-from mastra_pg.joining import combined, rounds
+from mastra_pg.joining import combined
 from mastra_pg.values import ABSENT, decoded_twice, encoded_twice, literal
 
 INT64: Final = 2**63
@@ -257,7 +257,7 @@ class PostgresDialect(Dialect):
         """One INSERT for all rows: bound one by one if single, else an array for each column."""
         if not put.rows:
             return []
-        parts = rounds(put) if put.on_conflict == "replace" and len(put.rows) > 1 else [put]
+        parts = put.rounds() if put.on_conflict == "replace" and len(put.rows) > 1 else [put]
         return [self.inserting(each, position) for each in parts]
 
     def inserting(self, put: Put, position: int) -> Statement:

@@ -1,27 +1,8 @@
-"""Several statements as one, and one as several where rows of it meet twice."""
+"""Several statements as one."""
 
 from __future__ import annotations
 
 import re
-
-import msgspec
-
-from mastra_core.storage.schema import Put, Row, Value
-
-
-def rounds(put: Put) -> list[Put]:
-    """The rows in as many parts as a key occurs: one statement replaces a row only once."""
-    at = [put.table.positions[name] for name in put.table.key]
-    parts: list[dict[tuple[Value, ...], Row]] = [{}]
-    for row in put.rows:
-        key = tuple([row[i] for i in at])
-        free = next((r for r in parts if key not in r), None)
-        if free is None:
-            parts.append(free := {})
-        free[key] = row
-    if len(parts) == 1:
-        return [put]
-    return [msgspec.structs.replace(put, rows=list(each.values())) for each in parts]
 
 
 def _renumbered(sql: str, offset: int) -> str:

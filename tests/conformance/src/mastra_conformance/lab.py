@@ -78,6 +78,7 @@ class Site:
         self.empty: Callable[[], Callable[[], MastraStorage]] | None = (
             getattr(factory, "empty", None) if empty_url is None else lambda: _by_url(empty_url)
         )
+        self.costs_differ: str = getattr(factory, "costs_differ", "")
         self.facts = Facts()
         self.met = False
 

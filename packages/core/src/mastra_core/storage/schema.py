@@ -150,6 +150,20 @@ class Put(msgspec.Struct, frozen=True):
         replace = msgspec.structs.replace
         return replace(self, rows=self.rows[:middle]), replace(self, rows=self.rows[middle:])
 
+    def rounds(self) -> list[Put]:
+        """The same as many as a key occurs: statements that take a key only once."""
+        at = [self.table.positions[name] for name in self.table.key]
+        parts: list[dict[tuple[Value, ...], Row]] = [{}]
+        for row in self.rows:
+            key = tuple([row[i] for i in at])
+            free = next((part for part in parts if key not in part), None)
+            if free is None:
+                parts.append(free := {})
+            free[key] = row
+        if len(parts) == 1:
+            return [self]
+        return [msgspec.structs.replace(self, rows=list(part.values())) for part in parts]
+
 
 class Update(msgspec.Struct, frozen=True):
     """Set columns of all rows that match; ``expect`` rows must, else the whole write fails."""

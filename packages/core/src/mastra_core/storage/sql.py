@@ -59,10 +59,6 @@ def quoted(names: Sequence[str]) -> str:
     return ", ".join([f'"{name}"' for name in names])
 
 
-def _names_text(where: Where) -> bool:
-    return where.op == "eq" and isinstance(where.value, str) and not where.path
-
-
 class Dialect(Conditions):
     """How one family of databases writes SQL; the base is SQLite's."""
 
@@ -99,7 +95,7 @@ class Dialect(Conditions):
     def select(self, table: Table, query: Query) -> Statement:
         """The statement of a query whose order is complete."""
         where = query.where
-        if query.after is not None or not all(map(_names_text, where)):
+        if query.after is not None or not all(self.as_it_is(table, w) for w in where):
             return self.written(table, query)
         # Most reads ask for rows by texts: all that have the same shape have the same statement.
         bounds = self.bounds(table, query)
@@ -110,6 +106,10 @@ class Dialect(Conditions):
         params: list[Any] = [w.value for w in where]
         self.limited(table, query, params)
         return Statement(sql, params)
+
+    def as_it_is(self, table: Table, where: Where) -> bool:
+        """Whether a condition compares a column with a text that is bound once and unchanged."""
+        return where.op == "eq" and isinstance(where.value, str) and not where.path
 
     def written(self, table: Table, query: Query) -> Statement:
         """The statement of a query, word by word."""
@@ -169,15 +169,22 @@ class Dialect(Conditions):
             names = ", ".join([self.sortable(table, column) for column in columns])
             values = [self.bind(params, v, c.type) for c, v in zip(columns, last, strict=True)]
             return f"({names}) {'<' if downs[0] else '>'} ({', '.join(values)})"
+        return self.alternatives(table, query.order, last, params)
+
+    def alternatives(
+        self, table: Table, order: Order, last: Sequence[Value], params: list[Any]
+    ) -> str:
+        """The same where rows cannot be compared as a whole: equal so far, and then behind."""
         alternatives: list[str] = []
-        for i, (column, value, down) in enumerate(zip(columns, last, downs, strict=True)):
+        for i, ((name, direction), value) in enumerate(zip(order, last, strict=True)):
+            down = direction == "desc"
             if value is None and not down:
                 continue
             terms = [
-                self.condition(table, Where(c.name, "eq", v), params)
-                for c, v in zip(columns[:i], last[:i], strict=True)
+                self.condition(table, Where(equal, "eq", v), params)
+                for (equal, _), v in zip(order[:i], last[:i], strict=True)
             ]
-            terms.append(self.further(table, column, value, params, down=down))
+            terms.append(self.further(table, table.column(name), value, params, down=down))
             alternatives.append(" AND ".join(terms))
         return f"({' OR '.join(alternatives)})"
 
@@ -333,7 +340,8 @@ class Dialect(Conditions):
         """One UPDATE."""
         values = update.values
         # What every append does: to move a row's time on, found by texts.
-        if len(values) != 1 or not all(map(_names_text, update.where)):
+        plain = all(self.as_it_is(update.table, w) for w in update.where)
+        if len(values) != 1 or not plain:
             return self.spelt(update, position)
         ((name, value),) = values.items()
         if not isinstance(value, Advance):

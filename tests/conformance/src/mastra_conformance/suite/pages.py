@@ -101,22 +101,25 @@ class TestOrder:
         assert [text for (text,) in found] == sorted(texts)
 
     async def test_several_columns_order_one_after_the_other(self, lab: Lab) -> None:
-        """The second decides where the first is tied, the key where both are."""
+        """The second decides where the first is tied, the key where both are; each may be absent."""
         run = fresh("run")
+        texts, numbers = ("x", None, "y"), (1, None, 0)
         rows = [
-            result(run, f"{i}", comment="xy"[i % 2], attempt=[1, None, 0][i % 3]) for i in range(8)
+            result(run, f"{i:02}", comment=texts[i % 3], attempt=numbers[i // 3 % 3])
+            for i in range(18)
         ]
         await lab.backend.write(Put(RESULTS, rows))
+
+        def rank(row: Row) -> tuple[object, ...]:
+            text, number, name = pick(RESULTS, row, "comment", "attempt", "id")
+            return text is None, text or "", number is None, number or 0, name
+
         for way in BOTH:
             order: Order = (("comment", way), ("attempt", way))
-            found = await stored(lab.backend, run, order=order)
-
-            def rank(row: Row) -> tuple[object, ...]:
-                text, number, name = pick(RESULTS, row, "comment", "attempt", "id")
-                return text, number is None, number or 0, name
-
-            assert found == sorted(found, key=rank, reverse=way == "desc")
-            assert len(found) == 8
+            wanted = ids(named(sorted(rows, key=rank, reverse=way == "desc")))
+            assert ids(await stored(lab.backend, run, order=order)) == wanted
+            for size in (1, 4, 7):
+                assert ids(await walk(lab, run, order, size)) == wanted
 
 
 @area("waist")
