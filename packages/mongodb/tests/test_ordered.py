@@ -123,7 +123,9 @@ async def test_what_somebody_else_wrote_just_the_same_is_not_taken_back(standalo
     """Two count from 0 to 1; who comes second is refused, and does not make 0 of it again."""
     async with standalone() as s, standalone() as other:
         await s.backend.write(Put(THREADS, [thread("a", title="0")]))
-        counting = Update(THREADS, (*id_is("a"), Where("title", "eq", "0")), {"title": "1"}, expect=1)
+        counting = Update(
+            THREADS, (*id_is("a"), Where("title", "eq", "0")), {"title": "1"}, expect=1
+        )
         read = type(s.backend).documents_of
 
         async def late(self, step, *more):
