@@ -5,6 +5,8 @@ after some seconds, as ``mongod`` does after ``transactionLifetimeLimitSeconds``
 all the time. By itself ``secantus`` looks when it is asked for the next transaction, which may be never:
 a write that waits for the transaction of a killed process holds up the process that would ask. And a
 statement is known again by its number, also where the driver repeats it with less time (``maxTimeMS``).
+What is united with a pipeline is found by its first stage along an index, as by ``mongod``, and not among
+all documents of the collection.
 """
 
 import logging
@@ -13,7 +15,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from secantus import commands
+from secantus import aggregate, commands
 from secantus.server import SecantusDBServer
 
 IDLE_SECONDS = 8.0
@@ -32,8 +34,30 @@ def lasting(statement: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
+def by_index(unite: Callable[..., Any]) -> Callable[..., Any]:
+    """The stage ``$unionWith``, of which a first ``$match`` is asked for where the indexes are."""
+
+    def run(spec: Any, documents: list[Any], context: Any) -> list[Any]:
+        first, *rest = spec.get("pipeline") or [{}]
+        if "$match" not in first:
+            found: list[Any] = unite(spec, documents, context)
+            return found
+        name, storage = spec["coll"], context.storage
+        inner = aggregate.PipelineContext(
+            storage=storage,
+            db_name=context.db_name,
+            coll_name=name,
+            collation=context.collation,
+        )
+        matching = storage.find_matching(context.db_name, name, first["$match"])
+        return [*documents, *aggregate.apply_pipeline(matching, rest, inner)]
+
+    return run
+
+
 def serve(port: int, folder: str, *, standalone: bool) -> None:
     """Serve until the process is ended."""
+    aggregate._STAGES["$unionWith"] = by_index(aggregate._STAGES["$unionWith"])
     commands._run_txn_statement = lasting(commands._run_txn_statement)
     commands._RETRY_IDENTITY_IGNORED |= {"maxTimeMS"}
     server = SecantusDBServer(

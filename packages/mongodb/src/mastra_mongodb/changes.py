@@ -239,9 +239,8 @@ def undoing(step: Step, before: Sequence[Document]) -> list[Operation]:
         old = known.get(key_of(step, operation))
         if old is None:
             made = operation.new or operation.update
-            # Of an insert the driver has noted the id in the document.
-            by = ("_id",) if "_id" in made else table.key
-            own = {name: made[name] for name in by}
+            # Of an insert the driver has noted its ``_id`` in the document.
+            own = {name: made[name] for name in (*table.key, "_id") if name in made}
             back.append(Operation("delete", _still(own, made), one=True))
         elif step.change.on_conflict == "replace":
             back.append(_restored(old, table.names, _written(operation.update)))
@@ -257,9 +256,22 @@ def _written(update: Any) -> Document:
 
 
 def _still(where: Filter, written: Document) -> Filter:
-    """The document, if its fields are as they were written."""
-    same = [{"$eq": [f"${name}", _literal(value)]} for name, value in written.items()]
-    return {**where, "$expr": {"$and": same}} if same else where
+    """The document, if its fields are as they were written.
+
+    Only lists are compared by an expression, and the key comes first: not every server looks for the best
+    index.
+    """
+    filters: Filter = dict(where)
+    lists: list[Document] = []
+    for name, value in written.items():
+        if isinstance(value, list):
+            lists.append({"$eq": [f"${name}", _literal(value)]})
+        elif isinstance(value, dict):
+            # A list that has it as a member would be equal, too.
+            filters[name] = {"$eq": value, "$not": {"$type": "array"}}
+        elif name not in where:
+            filters[name] = {"$eq": value}
+    return {**filters, "$expr": {"$and": lists}} if lists else filters
 
 
 def _restored(old: Document, names: Sequence[str], written: Document) -> Operation:

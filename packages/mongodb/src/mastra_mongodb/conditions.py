@@ -185,9 +185,11 @@ def _comparison(term: str, op: str, value: object) -> Any:
 
 
 def any_of(filters: Sequence[Filter]) -> Filter:
-    """Any of several keys; those of one field as a list, which every server reads by its index."""
-    names = {name for each in filters for name in each}
-    if len(names) > 1:
+    """Any of several keys; those that differ in one field as a list, which every server reads by its index."""
+    first = filters[0]
+    alike = all(each.keys() == first.keys() for each in filters)
+    differing = [name for name in first if any(each.get(name) != first[name] for each in filters)]
+    if not alike or len(differing) != 1:
         return {"$or": list(filters)}
-    (name,) = names
-    return {name: {"$in": [each[name] for each in filters]}}
+    (name,) = differing
+    return {**first, name: {"$in": [each[name] for each in filters]}}

@@ -98,7 +98,11 @@ async def _check_again(done: Sequence[tuple[Step, list[Document]]], documents: D
     """
     puts = [i for i, (step, _) in enumerate(done) if isinstance(step.change, Put)]
     for step, before in done[: puts[-1]] if puts else ():
-        if _is_rested_on(step) and not await documents.all_there(step.collection, before):
+        if (
+            before
+            and _is_rested_on(step)
+            and not await documents.all_there(step.collection, before)
+        ):
             raise unmet(step)
 
 
