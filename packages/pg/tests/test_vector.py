@@ -247,8 +247,9 @@ async def test_ivfflat_is_made_of_the_rows_that_are_there(store):
     )
     with pytest.raises(InvalidArgumentError, match="store vectors first"):
         await store.build_index("docs")
-    await store.upsert("docs", vectors=some(1500), metadata=[{"n": n} for n in range(1500)])
-    (wanted,) = some(1, seed=2)
+    vectors = some(1500)
+    await store.upsert("docs", vectors=vectors, metadata=[{"n": n} for n in range(1500)])
+    wanted = vectors[7]
     before = await store.query("docs", query_vector=wanted, top_k=5)
     async with watched(store) as sent:
         await store.query("docs", query_vector=wanted, top_k=5)
@@ -257,7 +258,10 @@ async def test_ivfflat_is_made_of_the_rows_that_are_there(store):
     async with watched(store) as sent:
         found = await store.query("docs", query_vector=wanted, top_k=5)
     assert "Index Scan using docs_vector_idx" in await plan(store, sent[-1])
-    assert len({*ids(found)} & {*ids(before)}) >= 3
+    # The list whose centre is nearest is always looked at, and holds the vector itself; how many of
+    # its neighbours are in the lists looked at is chance.
+    assert len(found) == 5
+    assert ids(found)[0] == ids(before)[0]
     assert [m.score for m in found] == sorted((m.score for m in found), reverse=True)
     found = await store.query("docs", query_vector=wanted, top_k=400, filter={"n": {"$lt": 400}})
     assert len(found) == 400
