@@ -13,7 +13,15 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from backends import cloudflare, dynoxide, postgres, redis_server, sqld, upstash_vector
+from backends import (
+    clickhouse_engine,
+    cloudflare,
+    dynoxide,
+    postgres,
+    redis_server,
+    sqld,
+    upstash_vector,
+)
 from backends.address import Address, UnavailableError
 
 __all__ = ["SERVERS", "Address", "Server", "UnavailableError", "start"]
@@ -51,6 +59,7 @@ SERVERS: Mapping[str, Server] = {
     "upstash-vector-euclidean": Server(upstash_vector.euclidean),
     "durable-objects": Server(cloudflare.durable_objects, "MASTRA_CLOUDFLARE_DO", ("token",)),
     "d1": Server(cloudflare.d1, "MASTRA_D1", ("api_token",)),
+    "clickhouse": Server(clickhouse_engine.plain, "MASTRA_CLICKHOUSE"),
 }
 
 

@@ -54,3 +54,5 @@ upstash_vector_euclidean = _running("upstash-vector-euclidean")
 d1 = _running("d1")
 # The Worker that mastra-cloudflare ships, in workerd.
 durable_objects = _running("durable-objects")
+# ClickHouse by its HTTP interface; the URL names a user who may create databases.
+clickhouse = _running("clickhouse")

@@ -1,0 +1,228 @@
+"""ClickHouse as a backend: reads of rows that are kept as versions, writes by way of a journal."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, ClassVar, Final, TypeVar
+
+from mastra_clickhouse.dialect import EPOCH, MILLISECOND, ClickhouseDialect
+from mastra_clickhouse.journal import Block, Journal, Progress
+from mastra_clickhouse.layout import DELETED, VERSION, Layout, Lifetime
+from mastra_clickhouse.options import Connection, Options, checked
+from mastra_clickhouse.writers import Writers
+from mastra_clickhouse.schema import JOURNAL, NEW, Existing, Schema
+from mastra_clickhouse.wire import Wire, translated
+from mastra_clickhouse.writes import Attempt
+from mastra_core.storage.backend import Backend, Limits
+from mastra_core.storage.loops import PerLoop
+from mastra_core.storage.schema import Change, Query, Row, Table, Where
+from mastra_core.storage.sql import Statement
+
+T = TypeVar("T")
+# How often rows are read again whose places were found, and which changed in between.
+ATTEMPTS: Final = 5
+
+
+class ClickhouseBackend(Backend):
+    """One database of a ClickHouse server."""
+
+    name: ClassVar[str] = "ClickHouse"
+    limits: ClassVar[Limits] = Limits(page_rows=5000)
+
+    def __init__(self, options: Options) -> None:
+        super().__init__()
+        self.options = options
+        self.place = options.place
+        self.schema = Schema(options)
+        self.lifetimes: dict[str, Lifetime] = {}
+        self._wire = Wire(options)
+        self._layouts: dict[str, Layout] = {}
+        self._seen: set[str] = set()
+        self._progress = Progress()
+        self.dialect = ClickhouseDialect(self.layout, self.schema.name)
+        self._writers: PerLoop[Writers] = PerLoop(self._make_writers)
+
+    def __repr__(self) -> str:
+        return f"ClickhouseBackend({self.place!r})"
+
+    def layout(self, table: Table) -> Layout:
+        """How a table is kept."""
+        found = self._layouts.get(table.name)
+        if found is None:
+            declared = self._declared.get(table.name) or table
+            found = Layout(declared, (), self.lifetimes.get(table.name))
+            self._layouts[table.name] = found
+        return found
+
+    def expire(self, table: Table, lifetime: Lifetime) -> None:
+        """Have the server remove old rows of a table, which are not found from then on."""
+        self.lifetimes[table.name] = lifetime
+        self._layouts.pop(table.name, None)
+        self._ready.done = False
+
+    async def server(self) -> str:
+        """The name and version that the database gives itself."""
+        try:
+            return str((await self._wire.fetch(self.dialect.version, {}))[0][0])
+        except Exception as error:
+            raise self._translate(error, "ask for the version") from error
+
+    def _make_writers(self) -> Writers:
+        journal = Journal(self._wire, self.schema, self._apply, self._progress)
+        return Writers(journal, lambda: Attempt(self._load, self.layout), self._target())
+
+    def _target(self) -> tuple[object, ...]:
+        """What writers in this process share: they take turns there."""
+        options = self.options
+        place = options.client if options.client is not None else (options.host, options.port)
+        return (place, options.database, options.prefix)
+
+    async def _fetch(self, statement: Statement) -> list[Row]:
+        params = {f"p{i}": value for i, value in enumerate(statement.params)}
+        columns = await self._wire.fetch(statement.sql, params)
+        return list(zip(*columns, strict=True)) if columns else []
+
+    async def _find(self, table: Table, query: Query) -> list[Row]:
+        layout = self.layout(table)
+        two = layout.wide and query.limit is not None and bool(query.order)
+        if not two or self.dialect.streamed(layout, query):
+            rows = await self._fetch(self.dialect.select(table, query))
+            return self.dialect.rows(table, query.columns, rows)
+        return await self._two_steps(table, query)
+
+    async def _two_steps(self, table: Table, query: Query) -> list[Row]:
+        """Find the places of rows first, by the few columns that say which; then read them."""
+        width = len(self.layout(table).place)
+        columns = query.columns or table.names
+        for _ in range(ATTEMPTS):
+            places = await self._fetch(self.dialect.places(table, query))
+            if not places:
+                return []
+            found = await self._fetch(self.dialect.at_places(table, query, places))
+            by_place = {row[:width]: row[width:] for row in found}
+            if len(by_place) == len(places):
+                rows = [by_place[place] for place in places]
+                return self.dialect.rows(table, columns, rows)
+        rows = await self._fetch(self.dialect.select(table, query))
+        return self.dialect.rows(table, query.columns, rows)
+
+    async def _find_many(self, table: Table, queries: Sequence[Query]) -> list[list[Row]]:
+        return list(await asyncio.gather(*(self._find(table, query) for query in queries)))
+
+    async def _count(self, table: Table, where: Sequence[Where]) -> int:
+        return int(str((await self._fetch(self.dialect.counted(table, where)))[0][0]))
+
+    async def _write(self, changes: Sequence[Change]) -> list[int]:
+        unseen = {c.table.name: c.table for c in changes if c.table.name not in self._seen}
+        if unseen:
+            # Tables that somebody else set up may have columns that are not known here.
+            self._look(list(unseen.values()), await self._existing(list(unseen.values())))
+        return await self._writers.get().write(changes)
+
+    async def _load(
+        self, layout: Layout, where: tuple[Where, ...], whole: bool  # noqa: FBT001 (Load's shape)
+    ) -> Sequence[Row]:
+        """Stored rows for a write: whole, or only their places and keys."""
+        if whole:
+            table, names = layout.whole, layout.whole.names
+        else:
+            table, names = layout.table, tuple(dict.fromkeys((*layout.place, *layout.table.key)))
+        query = Query(where=where, columns=names)
+        if all(self.dialect.pushes(table, condition) for condition in where):
+            rows = await self._fetch(self.dialect.select(table, query))
+            rows = self.dialect.rows(table, names, rows)
+        else:
+            rows = await self.find(table, query)
+        if whole:
+            return rows
+        at = [names.index(name) if name in names else None for name in layout.whole.names]
+        return [tuple([None if i is None else row[i] for i in at]) for row in rows]
+
+    def _pushes(self, table: Table, where: Where) -> bool:
+        return self.dialect.pushes(table, where)
+
+    async def _apply(self, position: int, blocks: Sequence[Block]) -> None:
+        """Insert the rows of an entry into their tables."""
+        await asyncio.gather(*(self._insert(position, block) for block in blocks))
+
+    async def _insert(self, position: int, block: Block) -> None:
+        columns: list[Any] = list(zip(*block.rows, strict=True))
+        for i, kind in enumerate(block.types):
+            if "DateTime" in kind:
+                columns[i] = [_moment(value) for value in columns[i]]
+        columns.append([position] * len(block.rows))
+        await self._wire.insert(
+            self.schema.name(block.name),
+            [*block.names, VERSION],
+            [*block.types, "UInt64"],
+            columns,
+            f"{block.name} {position}",
+        )
+
+    async def _setup(self, tables: Sequence[Table]) -> None:
+        """Look what is there, and add what is not."""
+        if self.options.create_database and self.schema.database:
+            await self._wire.command(self.schema.create_database())
+        existing = await self._existing(tables)
+        self._look(tables, existing)
+        statements = [
+            statement
+            for table in tables
+            for statement in self.schema.missing(self.layout(table), existing.get(table.name))
+        ]
+        if JOURNAL not in existing:
+            statements.append(self.schema.journal())
+        for statement in statements:
+            await self._wire.command(statement)
+        if statements:
+            await self._writers.get().journal.probe()
+
+    def _look(self, tables: Sequence[Table], existing: Mapping[str, Existing]) -> None:
+        """Note how tables are kept, with columns of theirs that are not known here."""
+        for table in tables:
+            has = existing.get(table.name)
+            known = {*table.names, VERSION, DELETED}
+            columns = has.columns.items() if has is not None else NEW.get(table.name, {}).items()
+            extra = [(name, kind) for name, kind in columns if name not in known]
+            self._layouts[table.name] = Layout(table, extra, self.lifetimes.get(table.name))
+            self._seen.add(table.name)
+
+    async def _existing(self, tables: Sequence[Table]) -> dict[str, Existing]:
+        """What there is of some tables, by their names without the prefix."""
+        *queries, params = self.schema.catalogue(tables)
+        found, columns, indexes = await asyncio.gather(
+            *(self._wire.fetch(str(query), dict(params)) for query in queries)
+        )
+        prefix = len(self.options.prefix)
+        known: dict[str, Existing] = {}
+        for name, place, text in zip(*found, strict=True) if found else ():
+            of_table = [row[1:] for row in zip(*columns, strict=True) if row[0] == name]
+            beside = [row[1] for row in (zip(*indexes, strict=True) if indexes else ()) if row[0] == name]
+            known[str(name)[prefix:]] = Existing(
+                str(place), dict(of_table), frozenset(beside), str(text)
+            )
+        return known
+
+    async def _close(self) -> None:
+        writers = self._writers.pop()
+        if writers is not None:
+            await writers.settle()
+        await self._wire.close()
+
+    def _translate(self, error: Exception, doing: str) -> Exception:
+        known = translated(error, doing, self.place)
+        return known if known is not error else super()._translate(error, doing)
+
+
+def _moment(value: Any) -> datetime | None:
+    """A time from milliseconds, or from the text of the journal."""
+    if isinstance(value, str):
+        return datetime.fromisoformat(value)
+    return value if value is None or isinstance(value, datetime) else EPOCH + value * MILLISECOND
+
+
+def open_backend(given: Connection) -> ClickhouseBackend:
+    """The backend of a database; nothing is opened before the first operation."""
+    return ClickhouseBackend(checked(given))

@@ -1,0 +1,261 @@
+"""The journal: one order of all writes, in which each is whole or not there.
+
+ClickHouse has no transactions, no unique keys and no compare-and-set. What it has is that an insert
+is one part of a table or none, and that an insert whose token it knows is not done a second time.
+So a write is one insert into the journal, with a token that says behind which entry it comes: of
+several that come behind the same entry the server takes one. The entry holds all rows that the write
+changes. Then they are inserted into their tables, as versions with the entry's position; and last
+the entry is marked as applied. Whoever comes upon an entry without a mark applies it again, which
+changes nothing where it was applied already.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final
+from uuid import uuid4
+
+import msgspec
+
+from mastra_clickhouse.schema import HOUR, JOURNAL, Schema
+from mastra_clickhouse.wire import Wire, is_certain
+from mastra_core.errors import SchemaError, UnavailableError
+
+NAMES: Final = ("previous", "position", "kind", "token", "name", "data")
+TYPES: Final = ("UInt64", "UInt64", "UInt8", "String", "String", "String")
+ENTRY, APPLIED, PROBE = 0, 1, 2
+# How long a writer relies on what it knows of the newest entry. The server knows tokens for longer:
+# by number for thousands of inserts, and parts of the journal stay for an hour.
+RELIES: Final = 10.0
+# An entry that is not marked after so many seconds is applied by whoever waits for it.
+PATIENCE: Final = 1.0
+PAUSE: Final = 0.005
+# So often old parts of the journal are looked for (seconds).
+CLEANING: Final = 600.0
+KEPT: Final = HOUR
+
+
+class Block(msgspec.Struct, frozen=True):
+    """Rows of one table, with the columns that they fill and the types of these.
+
+    Times are milliseconds, so that a block is the same in the journal and out of it.
+    """
+
+    name: str
+    names: Sequence[str]
+    types: Sequence[str]
+    rows: Sequence[Sequence[Any]]
+
+    def text(self) -> str:
+        """The block as the journal keeps it."""
+        return msgspec.json.encode((self.names, self.types, self.rows)).decode()
+
+    @classmethod
+    def read(cls, name: str, text: str) -> Block:
+        """The block of a text."""
+        names, types, rows = msgspec.json.decode(
+            text, type=tuple[list[str], list[str], list[list[Any]]]
+        )
+        return cls(name, names, types, rows)
+
+
+class Head(msgspec.Struct, frozen=True):
+    """The newest entry as this process knows it: its place in the order, and until when to rely on it."""
+
+    position: int
+    until: float
+
+
+class Progress:
+    """What one store knows of the journal, on whatever event loop: the last entry that it applied."""
+
+    def __init__(self) -> None:
+        self.applied = 0
+
+
+class Journal:
+    """The journal of one database, as one event loop's writers use it, one after the other."""
+
+    def __init__(
+        self,
+        wire: Wire,
+        schema: Schema,
+        apply: Callable[[int, Sequence[Block]], Awaitable[None]],
+        progress: Progress,
+    ) -> None:
+        self._wire = wire
+        self._table = schema.name(JOURNAL)
+        self._schema = schema
+        self._apply = apply
+        self._progress = progress
+        self._head: Head | None = None
+        # How far the server's clock is ahead of ours, in microseconds.
+        self._ahead = 0
+        self._unmarked: tuple[int, int] | None = None
+        self._marking: asyncio.Task[None] | None = None
+        self._cleaned = 0.0
+
+    async def head(self) -> int:
+        """The position of the newest entry, which is applied to the tables."""
+        known = self._head
+        if known is not None and time.monotonic() < known.until:
+            return known.position
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            begun = time.monotonic()
+            position, previous, applied = await self._newest()
+            if applied or position == self._progress.applied:
+                self._head = Head(position, begun + RELIES)
+                return position
+            if time.monotonic() > deadline:
+                await self.repair(previous, position)
+            else:
+                await asyncio.sleep(PAUSE)
+
+    async def is_newest(self, head: int) -> bool:
+        """Whether nothing came behind an entry."""
+        if (await self._newest())[0] == head:
+            return True
+        self.forget()
+        return False
+
+    async def commit(self, head: int, blocks: Sequence[Block]) -> int | None:
+        """The position of a new entry behind ``head``; ``None`` if another one is there.
+
+        An error may leave it open whether the entry is there: whoever writes next applies it then.
+        """
+        now = time.time_ns() // 1000 + self._ahead
+        position, token = max(head + 1, now), uuid4().hex
+        rows = [(head, position, ENTRY, token, block.name, block.text()) for block in blocks]
+        deadline = time.monotonic() + RELIES
+        open_since: Exception | None = None
+        while True:
+            try:
+                await self._insert(rows, f"after {head}")
+            except Exception as error:
+                if open_since is None and is_certain(error):
+                    raise
+                open_since = error
+            # To send it again cannot do it twice, so what is not known is tried until it is.
+            try:
+                winner = await self._behind(head)
+            except Exception as error:
+                open_since, winner = error, ""
+            if winner:
+                if winner != token:
+                    self.forget()
+                return position if winner == token else None
+            if time.monotonic() > deadline:
+                self.forget()
+                raise UnavailableError(
+                    "ClickHouse did not say whether a write was done; read before you repeat it"
+                ) from open_since
+            await asyncio.sleep(PAUSE)
+
+    async def finish(self, head: int, position: int, blocks: Sequence[Block]) -> None:
+        """Apply an entry that is this writer's, and have it marked soon."""
+        try:
+            await self._apply(position, blocks)
+        except BaseException:
+            self.forget()
+            raise
+        self._progress.applied = position
+        self._head = Head(position, time.monotonic() + RELIES)
+        self._unmarked = (head, position)
+        if self._marking is None or self._marking.done():
+            self._marking = asyncio.create_task(self._mark())
+
+    async def repair(self, previous: int, position: int) -> None:
+        """Apply an entry that somebody left, and mark it."""
+        found = await self._wire.fetch(
+            f"SELECT name, data FROM {self._table} WHERE previous = {{a:UInt64}} "
+            "AND position = {b:UInt64} AND kind = {c:UInt8}",
+            {"a": previous, "b": position, "c": ENTRY},
+        )
+        await self._apply(position, [Block.read(*pair) for pair in zip(*found, strict=True)])
+        await self._insert([(previous, position, APPLIED, "", "", "")], f"applied {position}")
+
+    async def probe(self) -> None:
+        """Make sure that the server knows tokens again: everything rests on it."""
+        token = uuid4().hex
+        for _ in range(2):
+            await self._insert([(0, 0, PROBE, token, "", "")], token)
+        found = await self._wire.fetch(
+            f"SELECT count() FROM {self._table} WHERE previous = 0 AND token = {{t:String}}",
+            {"t": token},
+        )
+        if found[0][0] != 1:
+            raise SchemaError(
+                f"the server stores an insert into {self._table} twice that has the same token; "
+                "writes need insert_deduplicate (and deduplicate_insert, where it is known) allowed, "
+                "and a MergeTree table with non_replicated_deduplication_window"
+            )
+
+    async def settle(self) -> None:
+        """Wait until this process's entries are marked."""
+        marking = self._marking
+        if marking is not None and not marking.done():
+            await asyncio.wait([marking])
+
+    def forget(self) -> None:
+        """Rely on nothing that was known of the newest entry."""
+        self._head = None
+
+    async def _newest(self) -> tuple[int, int, bool]:
+        """The newest entry: its position, that of its predecessor, and if it is applied."""
+        sent = time.time_ns()
+        found = await self._wire.fetch(
+            "SELECT previous, position, max(kind), toUnixTimestamp64Micro(now64(6)) "
+            f"FROM {self._table} WHERE kind < {PROBE} AND previous = (SELECT max(previous) "
+            f"FROM {self._table}) GROUP BY previous, position ORDER BY position DESC LIMIT 1",
+            {},
+        )
+        if not found or not found[0]:
+            return 0, 0, True
+        (previous,), (position,), (kind,), (now,) = found
+        self._ahead = int(now) - (sent + time.time_ns()) // 2000
+        return int(position), int(previous), int(kind) == APPLIED
+
+    async def _behind(self, head: int) -> str:
+        """The token of the entry behind one; empty where there is none."""
+        found = await self._wire.fetch(
+            f"SELECT token FROM {self._table} WHERE previous = {{a:UInt64}} AND kind = {ENTRY} "
+            "ORDER BY position LIMIT 1",
+            {"a": head},
+        )
+        if not found or not found[0]:
+            return ""
+        return str(found[0][0])
+
+    async def _insert(self, rows: Sequence[tuple[Any, ...]], token: str) -> None:
+        columns = list(zip(*rows, strict=True))
+        await self._wire.insert(self._table, NAMES, TYPES, columns, token)
+
+    async def _mark(self) -> None:
+        """Mark the newest of this process's entries; those before it need none any more."""
+        while self._unmarked is not None:
+            (previous, position), self._unmarked = self._unmarked, None
+            try:
+                row = (previous, position, APPLIED, "", "", "")
+                await self._insert([row], f"applied {position}")
+                await self._clean()
+            except Exception:  # noqa: BLE001 (whoever comes next applies it again)
+                return
+
+    async def _clean(self) -> None:
+        """Drop parts of the journal whose entries are old, but for the newest one."""
+        if time.monotonic() < self._cleaned + CLEANING:
+            return
+        self._cleaned = time.monotonic()
+        found = await self._wire.fetch(
+            f"SELECT intDiv(previous, {HOUR}) AS hour FROM {self._table} GROUP BY hour "
+            f"HAVING max(position) < toUnixTimestamp64Micro(now64(6)) - {KEPT} AND hour < "
+            f"(SELECT intDiv(max(previous), {HOUR}) FROM {self._table})",
+            {},
+        )
+        for hour in found[0] if found else ():
+            await self._wire.command(
+                f"ALTER TABLE {self._table}{self._schema.cluster} DROP PARTITION {int(hour)}"
+            )
