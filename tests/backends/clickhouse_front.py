@@ -57,6 +57,8 @@ class Session:
 
     def __init__(self, folder: str) -> None:
         self.connection = chdb.connect(folder)
+        # Statements of tests are small, and threads of the engine wait for each other.
+        self.connection.query("SET max_threads = 1")
         self.settings: dict[str, str] = {}
         self.database = ""
 
@@ -79,6 +81,7 @@ class Engine:
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
+        self.inserts = tempfile.mkdtemp(dir=Path(folder).parent)
         self.free: queue.LifoQueue[Session] = queue.LifoQueue()
         self.free.put(Session(folder))
 
@@ -93,7 +96,7 @@ class Engine:
         try:
             session.prepare(given.get("database") or "default", settings)
             if data is not None:
-                return _insert(session.connection, sql, data), "TabSeparated"
+                return self._insert(session.connection, sql, data), "TabSeparated"
             found = FORMAT.search(sql)
             kind = found[1] if found else given.get("default_format", "TabSeparated")
             values = {n[6:]: v for n, v in given.items() if n.startswith("param_")}
@@ -102,6 +105,15 @@ class Engine:
             return answer.bytes() or b"", kind
         finally:
             self.free.put(session)
+
+    def _insert(self, connection: Any, head: str, data: bytes) -> bytes:
+        # In a folder of its own: the engine reads whatever folder a file is in.
+        with tempfile.NamedTemporaryFile(dir=self.inserts, suffix=".bin") as file:
+            file.write(data)
+            file.flush()
+            at = head.upper().rindex("FORMAT")
+            connection.query(f"{head[:at]} FROM INFILE {_literal(file.name)} {head[at:]}")
+        return b""
 
     def _taken(self) -> Session:
         try:
@@ -113,15 +125,6 @@ class Engine:
 def _literal(value: str) -> str:
     escaped = value.replace("\\", "\\\\").replace("'", "\\'")
     return f"'{escaped}'"
-
-
-def _insert(connection: Any, head: str, data: bytes) -> bytes:
-    with tempfile.NamedTemporaryFile(suffix=".bin") as file:
-        file.write(data)
-        file.flush()
-        at = head.upper().rindex("FORMAT")
-        connection.query(f"{head[:at]} FROM INFILE {_literal(file.name)} {head[at:]}")
-    return b""
 
 
 class Handler(http.server.BaseHTTPRequestHandler):

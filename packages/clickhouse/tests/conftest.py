@@ -29,7 +29,7 @@ class Factory:
 @pytest.fixture(scope="session")
 def conformance_share() -> float:
     """Every write is several inserts, of which the engine takes some hundred in a second."""
-    return 0.05
+    return 0.02
 
 
 @pytest.fixture(scope="session")

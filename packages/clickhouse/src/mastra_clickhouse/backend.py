@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import datetime
-from typing import Any, ClassVar, Final, TypeVar
+from collections.abc import Hashable, Mapping, Sequence
+from typing import ClassVar, Final
+from weakref import WeakValueDictionary
 
-from mastra_clickhouse.dialect import EPOCH, MILLISECOND, ClickhouseDialect
-from mastra_clickhouse.journal import Block, Journal, Progress
+from mastra_clickhouse.adoption import adopts
+from mastra_clickhouse.dialect import ClickhouseDialect
+from mastra_clickhouse.journal import Journal, Progress
 from mastra_clickhouse.layout import DELETED, VERSION, Layout, Lifetime
 from mastra_clickhouse.options import Connection, Options, checked
 from mastra_clickhouse.writers import Writers
@@ -20,9 +21,11 @@ from mastra_core.storage.loops import PerLoop
 from mastra_core.storage.schema import Change, Query, Row, Table, Where
 from mastra_core.storage.sql import Statement
 
-T = TypeVar("T")
 # How often rows are read again whose places were found, and which changed in between.
 ATTEMPTS: Final = 5
+
+
+_journals: WeakValueDictionary[Hashable, Progress] = WeakValueDictionary()
 
 
 class ClickhouseBackend(Backend):
@@ -40,7 +43,7 @@ class ClickhouseBackend(Backend):
         self._wire = Wire(options)
         self._layouts: dict[str, Layout] = {}
         self._seen: set[str] = set()
-        self._progress = Progress()
+        self._progress = _progress(self._target())
         self.dialect = ClickhouseDialect(self.layout, self.schema.name)
         self._writers: PerLoop[Writers] = PerLoop(self._make_writers)
 
@@ -70,10 +73,10 @@ class ClickhouseBackend(Backend):
             raise self._translate(error, "ask for the version") from error
 
     def _make_writers(self) -> Writers:
-        journal = Journal(self._wire, self.schema, self._apply, self._progress)
+        journal = Journal(self._wire, self.schema, self._progress)
         return Writers(journal, lambda: Attempt(self._load, self.layout), self._target())
 
-    def _target(self) -> tuple[object, ...]:
+    def _target(self) -> Hashable:
         """What writers in this process share: they take turns there."""
         options = self.options
         place = options.client if options.client is not None else (options.host, options.port)
@@ -100,7 +103,8 @@ class ClickhouseBackend(Backend):
             places = await self._fetch(self.dialect.places(table, query))
             if not places:
                 return []
-            found = await self._fetch(self.dialect.at_places(table, query, places))
+            shown = self.dialect.rows(table, self.layout(table).place, places)
+            found = await self._fetch(self.dialect.at_places(table, query, shown))
             by_place = {row[:width]: row[width:] for row in found}
             if len(by_place) == len(places):
                 rows = [by_place[place] for place in places]
@@ -143,29 +147,39 @@ class ClickhouseBackend(Backend):
     def _pushes(self, table: Table, where: Where) -> bool:
         return self.dialect.pushes(table, where)
 
-    async def _apply(self, position: int, blocks: Sequence[Block]) -> None:
-        """Insert the rows of an entry into their tables."""
-        await asyncio.gather(*(self._insert(position, block) for block in blocks))
+    async def adopt(self) -> list[str]:
+        """Rewrite the tables that the original made; their names.
 
-    async def _insert(self, position: int, block: Block) -> None:
-        columns: list[Any] = list(zip(*block.rows, strict=True))
-        for i, kind in enumerate(block.types):
-            if "DateTime" in kind:
-                columns[i] = [_moment(value) for value in columns[i]]
-        columns.append([position] * len(block.rows))
-        await self._wire.insert(
-            self.schema.name(block.name),
-            [*block.names, VERSION],
-            [*block.types, "UInt64"],
-            columns,
-            f"{block.name} {position}",
-        )
+        They stay beside, as ``…_before_adoption``. Nobody may write meanwhile.
+        """
+        tables = tuple(self._declared.values())
+        try:
+            existing = await self._existing(tables)
+            self._look(tables, existing)
+            foreign = [t for t in tables if (has := existing.get(t.name)) and not has.is_ours]
+            for table in foreign:
+                layout = self.layout(table)
+                for statement in adopts(self.schema, layout, existing[table.name]):
+                    await self._wire.command(statement)
+        except Exception as error:
+            raise self._translate(error, "adopt tables") from error
+        self._ready.done = False
+        return [table.name for table in foreign]
+
+    async def optimize(self, table: Table) -> None:
+        """Have the server merge a table now, so that it keeps the latest versions only."""
+        await self.setup((table,))
+        name = self.schema.name(table.name)
+        try:
+            await self._wire.command(f"OPTIMIZE TABLE {name}{self.schema.cluster} FINAL")
+        except Exception as error:
+            raise self._translate(error, f"optimize {table.name}") from error
 
     async def _setup(self, tables: Sequence[Table]) -> None:
         """Look what is there, and add what is not."""
-        if self.options.create_database and self.schema.database:
-            await self._wire.command(self.schema.create_database())
         existing = await self._existing(tables)
+        if self.options.create_database and self.schema.database and not existing:
+            await self._wire.command(self.schema.create_database())
         self._look(tables, existing)
         statements = [
             statement
@@ -216,11 +230,12 @@ class ClickhouseBackend(Backend):
         return known if known is not error else super()._translate(error, doing)
 
 
-def _moment(value: Any) -> datetime | None:
-    """A time from milliseconds, or from the text of the journal."""
-    if isinstance(value, str):
-        return datetime.fromisoformat(value)
-    return value if value is None or isinstance(value, datetime) else EPOCH + value * MILLISECOND
+def _progress(target: Hashable) -> Progress:
+    """What is known of a journal, shared by all stores of this process that use it."""
+    known = _journals.get(target)
+    if known is None:
+        known = _journals[target] = Progress()
+    return known
 
 
 def open_backend(given: Connection) -> ClickhouseBackend:

@@ -12,11 +12,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Final, cast
 
-from mastra_clickhouse.layout import DELETED, VERSION, Layout
+import msgspec
+
+from mastra_clickhouse.layout import ABSENT, DELETED, VERSION, Layout
+from mastra_core.clock import from_isos
 from mastra_core.errors import InvalidArgumentError
+from mastra_core.storage.codec import to_json
 from mastra_core.storage.conditions import INT64
 from mastra_core.storage.schema import Column, ColumnType, Query, Row, Table, Value, Where
 from mastra_core.storage.sql import Decoder, Dialect, Statement
+from mastra_core.storage.tables import SCORERS
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND: Final = timedelta(milliseconds=1)
@@ -24,13 +29,18 @@ MILLISECOND: Final = timedelta(milliseconds=1)
 EARLIEST, LATEST = datetime(1900, 1, 1, tzinfo=UTC), datetime(2299, 12, 31, tzinfo=UTC)
 
 
-def milliseconds_of(at: datetime) -> int:
-    """Milliseconds since 1970; a time that the database cannot hold is refused."""
+def within(at: datetime) -> datetime:
+    """The time, if the database can hold it; otherwise it is refused."""
     if not EARLIEST <= at < LATEST:
         raise InvalidArgumentError(
             f"ClickHouse keeps times from 1900 to 2299, not {at.isoformat()}"
         )
-    return (at - EPOCH) // MILLISECOND
+    return at
+
+
+def milliseconds_of(at: datetime) -> int:
+    """Milliseconds since 1970."""
+    return (within(at) - EPOCH) // MILLISECOND
 
 
 def listed(names: Iterable[str]) -> str:
@@ -38,11 +48,27 @@ def listed(names: Iterable[str]) -> str:
     return ", ".join([f"`{name}`" for name in names])
 
 
-def _aware(values: Sequence[Any]) -> Sequence[Any]:
-    return [
-        value if value is None or value.tzinfo is not None else value.replace(tzinfo=UTC)
-        for value in values
-    ]
+def _scored(values: Sequence[Any]) -> Sequence[Any]:
+    """Texts of scores: the original writes a word of its own for absent ones."""
+    return [None if value == ABSENT else value for value in values]
+
+
+def _scored_json(values: Sequence[Any]) -> Sequence[Any]:
+    """JSON of scores: of what is a string the original leaves out the quotes."""
+    return [_json_text(value) for value in _scored(values)]
+
+
+def _json_text(text: Any) -> Any:
+    if not isinstance(text, str) or text[:1] in {"{", "["}:
+        return text
+    try:
+        msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return to_json(text)
+    return text
+
+
+SCORED: Final[Mapping[ColumnType, Decoder]] = {"text": _scored, "json": _scored_json}
 
 
 class ClickhouseDialect(Dialect):
@@ -51,7 +77,7 @@ class ClickhouseDialect(Dialect):
     version: ClassVar[str] = "SELECT 'ClickHouse ' || version()"
     encoders: ClassVar[Mapping[ColumnType, Callable[[Any], Any]]] = {}
     decoders: ClassVar[Mapping[ColumnType, Decoder]] = {
-        "timestamp": _aware,
+        "timestamp": from_isos,
         "float": lambda values: [None if value is None else float(value) for value in values],
         "boolean": lambda values: [None if value is None else bool(value) for value in values],
     }
@@ -63,6 +89,11 @@ class ClickhouseDialect(Dialect):
 
     def name(self, table: Table) -> str:
         return self._name(table.name)
+
+    def decoder(self, table: Table, column: Column) -> Decoder | None:
+        if table.name == SCORERS.name and column.type in SCORED:
+            return SCORED[column.type]
+        return super().decoder(table, column)
 
     def select(self, table: Table, query: Query) -> Statement:
         return self.written(table, query)

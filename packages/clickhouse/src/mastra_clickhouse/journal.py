@@ -12,8 +12,9 @@ changes nothing where it was applied already.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 from uuid import uuid4
 
@@ -24,7 +25,6 @@ from mastra_clickhouse.wire import Wire, is_certain
 from mastra_core.errors import SchemaError, UnavailableError
 
 NAMES: Final = ("previous", "position", "kind", "token", "name", "data")
-TYPES: Final = ("UInt64", "UInt64", "UInt8", "String", "String", "String")
 ENTRY, APPLIED, PROBE = 0, 1, 2
 # How long a writer relies on what it knows of the newest entry. The server knows tokens for longer:
 # by number for thousands of inserts, and parts of the journal stay for an hour.
@@ -32,33 +32,36 @@ RELIES: Final = 10.0
 # An entry that is not marked after so many seconds is applied by whoever waits for it.
 PATIENCE: Final = 1.0
 PAUSE: Final = 0.005
+# A mark waits for so long where no other process writes, and for none in the seconds after one did.
+ALONE, CROWDED = 0.3, 10.0
 # So often old parts of the journal are looked for (seconds).
 CLEANING: Final = 600.0
 KEPT: Final = HOUR
 
 
-class Block(msgspec.Struct, frozen=True):
-    """Rows of one table, with the columns that they fill and the types of these.
+_encode = msgspec.json.Encoder().encode
 
-    Times are milliseconds, so that a block is the same in the journal and out of it.
+
+class Block(msgspec.Struct, frozen=True):
+    """Rows of one table: the columns that they fill, and an array of JSON for each row.
+
+    What the journal keeps is what is inserted, so that whoever applies an entry needs to know nothing
+    of the table.
     """
 
     name: str
     names: Sequence[str]
-    types: Sequence[str]
-    rows: Sequence[Sequence[Any]]
+    body: bytes
 
     def text(self) -> str:
         """The block as the journal keeps it."""
-        return msgspec.json.encode((self.names, self.types, self.rows)).decode()
+        return f"{' '.join(self.names)}\n{self.body.decode()}"
 
     @classmethod
     def read(cls, name: str, text: str) -> Block:
         """The block of a text."""
-        names, types, rows = msgspec.json.decode(
-            text, type=tuple[list[str], list[str], list[list[Any]]]
-        )
-        return cls(name, names, types, rows)
+        names, _, body = text.partition("\n")
+        return cls(name, names.split(" "), body.encode())
 
 
 class Head(msgspec.Struct, frozen=True):
@@ -69,10 +72,19 @@ class Head(msgspec.Struct, frozen=True):
 
 
 class Progress:
-    """What one store knows of the journal, on whatever event loop: the last entry that it applied."""
+    """What this process knows of one journal, whichever of its stores and event loops found it out.
+
+    ``crowded`` is until when writers of other processes are to be reckoned with.
+    """
 
     def __init__(self) -> None:
         self.applied = 0
+        self.head: Head | None = None
+        self.crowded = 0.0
+
+    def forget(self) -> None:
+        """Rely on nothing that was known of the newest entry."""
+        self.head = None
 
 
 class Journal:
@@ -82,32 +94,32 @@ class Journal:
         self,
         wire: Wire,
         schema: Schema,
-        apply: Callable[[int, Sequence[Block]], Awaitable[None]],
         progress: Progress,
     ) -> None:
         self._wire = wire
         self._table = schema.name(JOURNAL)
         self._schema = schema
-        self._apply = apply
         self._progress = progress
-        self._head: Head | None = None
         # How far the server's clock is ahead of ours, in microseconds.
         self._ahead = 0
         self._unmarked: tuple[int, int] | None = None
         self._marking: asyncio.Task[None] | None = None
+        self._hurry = asyncio.Event()
         self._cleaned = 0.0
 
     async def head(self) -> int:
         """The position of the newest entry, which is applied to the tables."""
-        known = self._head
+        known = self._progress.head
         if known is not None and time.monotonic() < known.until:
             return known.position
         deadline = time.monotonic() + PATIENCE
         while True:
             begun = time.monotonic()
             position, previous, applied = await self._newest()
+            if position != self._progress.applied:
+                self._progress.crowded = begun + CROWDED
             if applied or position == self._progress.applied:
-                self._head = Head(position, begun + RELIES)
+                self._progress.head = Head(position, begun + RELIES)
                 return position
             if time.monotonic() > deadline:
                 await self.repair(previous, position)
@@ -118,16 +130,19 @@ class Journal:
         """Whether nothing came behind an entry."""
         if (await self._newest())[0] == head:
             return True
-        self.forget()
+        self._progress.forget()
         return False
 
-    async def commit(self, head: int, blocks: Sequence[Block]) -> int | None:
-        """The position of a new entry behind ``head``; ``None`` if another one is there.
+    def position(self, head: int) -> int:
+        """The position of a new entry behind ``head``: the time in microseconds, where it fits."""
+        return max(head + 1, time.time_ns() // 1000 + self._ahead)
+
+    async def commit(self, head: int, position: int, blocks: Sequence[Block]) -> bool:
+        """Have a new entry behind ``head``; false if another one is there.
 
         An error may leave it open whether the entry is there: whoever writes next applies it then.
         """
-        now = time.time_ns() // 1000 + self._ahead
-        position, token = max(head + 1, now), uuid4().hex
+        token = uuid4().hex
         rows = [(head, position, ENTRY, token, block.name, block.text()) for block in blocks]
         deadline = time.monotonic() + RELIES
         open_since: Exception | None = None
@@ -145,10 +160,11 @@ class Journal:
                 open_since, winner = error, ""
             if winner:
                 if winner != token:
-                    self.forget()
-                return position if winner == token else None
+                    self._progress.forget()
+                    self._progress.crowded = time.monotonic() + CROWDED
+                return winner == token
             if time.monotonic() > deadline:
-                self.forget()
+                self._progress.forget()
                 raise UnavailableError(
                     "ClickHouse did not say whether a write was done; read before you repeat it"
                 ) from open_since
@@ -159,10 +175,10 @@ class Journal:
         try:
             await self._apply(position, blocks)
         except BaseException:
-            self.forget()
+            self._progress.forget()
             raise
         self._progress.applied = position
-        self._head = Head(position, time.monotonic() + RELIES)
+        self._progress.head = Head(position, time.monotonic() + RELIES)
         self._unmarked = (head, position)
         if self._marking is None or self._marking.done():
             self._marking = asyncio.create_task(self._mark())
@@ -197,11 +213,8 @@ class Journal:
         """Wait until this process's entries are marked."""
         marking = self._marking
         if marking is not None and not marking.done():
+            self._hurry.set()
             await asyncio.wait([marking])
-
-    def forget(self) -> None:
-        """Rely on nothing that was known of the newest entry."""
-        self._head = None
 
     async def _newest(self) -> tuple[int, int, bool]:
         """The newest entry: its position, that of its predecessor, and if it is applied."""
@@ -221,21 +234,34 @@ class Journal:
     async def _behind(self, head: int) -> str:
         """The token of the entry behind one; empty where there is none."""
         found = await self._wire.fetch(
-            f"SELECT token FROM {self._table} WHERE previous = {{a:UInt64}} AND kind = {ENTRY} "
-            "ORDER BY position LIMIT 1",
-            {"a": head},
+            f"SELECT token FROM {self._table} WHERE previous = {{a:UInt64}}", {"a": head}
         )
-        if not found or not found[0]:
-            return ""
-        return str(found[0][0])
+        return max(map(str, found[0]), default="") if found else ""
+
+    async def _apply(self, position: int, blocks: Sequence[Block]) -> None:
+        """Insert the rows of an entry into their tables."""
+        await asyncio.gather(
+            *(
+                self._wire.insert(
+                    self._schema.name(block.name),
+                    block.names,
+                    block.body,
+                    f"{block.name} {position}",
+                )
+                for block in blocks
+            )
+        )
 
     async def _insert(self, rows: Sequence[tuple[Any, ...]], token: str) -> None:
-        columns = list(zip(*rows, strict=True))
-        await self._wire.insert(self._table, NAMES, TYPES, columns, token)
+        await self._wire.insert(self._table, NAMES, lines(rows), token)
 
     async def _mark(self) -> None:
         """Mark the newest of this process's entries; those before it need none any more."""
         while self._unmarked is not None:
+            if time.monotonic() > self._progress.crowded:
+                # Most likely this process's next entry makes it needless.
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._hurry.wait(), ALONE)
             (previous, position), self._unmarked = self._unmarked, None
             try:
                 row = (previous, position, APPLIED, "", "", "")
@@ -259,3 +285,8 @@ class Journal:
             await self._wire.command(
                 f"ALTER TABLE {self._table}{self._schema.cluster} DROP PARTITION {int(hour)}"
             )
+
+
+def lines(rows: Iterable[Sequence[Any]]) -> bytes:
+    """Rows as they are inserted: an array of JSON each."""
+    return b"\n".join(map(_encode, rows))

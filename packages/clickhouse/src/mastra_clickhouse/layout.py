@@ -29,6 +29,8 @@ from mastra_core.storage.tables import (
 # The columns that every table has beside the original's.
 VERSION: Final = "_version"
 DELETED: Final = "_deleted"
+# What the original writes into scores in place of an absent text.
+ABSENT: Final = "_null_"
 
 TYPES: Final[Mapping[ColumnType, str]] = {
     "text": "String",

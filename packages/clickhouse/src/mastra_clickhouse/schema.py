@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -30,6 +31,11 @@ class Existing(msgspec.Struct, frozen=True):
     columns: Mapping[str, str]
     indexes: frozenset[str]
     text: str
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether the table has versions of rows."""
+        return VERSION in self.columns
 
 
 def quoted(name: str) -> str:
@@ -160,7 +166,7 @@ class Schema:
     def check(self, layout: Layout, has: Existing) -> None:
         """Refuse a table that is kept otherwise than this version does: the original's, usually."""
         place = ", ".join(layout.place)
-        if VERSION not in has.columns or has.sorted_by.replace("`", "") != place:
+        if VERSION not in has.columns or re.sub(r"[`()]", "", has.sorted_by) != place:
             raise SchemaError(
                 f"the table {self.options.prefix}{layout.table.name} is sorted by "
                 f"({has.sorted_by}), and has no versions of rows that this package could rely on: "

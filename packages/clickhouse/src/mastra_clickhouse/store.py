@@ -8,6 +8,7 @@ from typing import Any, Unpack
 from mastra_clickhouse.backend import ClickhouseBackend, open_backend
 from mastra_clickhouse.layout import DESIGNS, Lifetime
 from mastra_clickhouse.options import Connection
+from mastra_core.errors import InvalidArgumentError
 from mastra_core.storage.domain import StorageDomain
 from mastra_core.storage.domains.datasets import DatasetsStorage
 from mastra_core.storage.domains.experiments import ExperimentsStorage
@@ -17,6 +18,7 @@ from mastra_core.storage.domains.scores import ScoresStorage
 from mastra_core.storage.domains.workflows import WorkflowsStorage
 from mastra_core.storage.retention import policies
 from mastra_core.storage.store import BackendStore
+from mastra_core.storage.tables import TABLES
 
 
 class ClickhouseStore(BackendStore):
@@ -39,6 +41,24 @@ class ClickhouseStore(BackendStore):
         self._clickhouse = backend
         for name, given in (retention or {}).items():
             _expire(backend, self._domains[name], given)
+
+
+    async def adopt(self) -> list[str]:
+        """Take over the tables that the TypeScript framework made: the names of those rewritten.
+
+        They are copied into tables that this package can rely on, and that the framework can go on
+        using; the old ones stay beside (``…_before_adoption``). Nobody may write meanwhile.
+        """
+        return await self._clickhouse.adopt()
+
+    async def optimize_table(self, table: str) -> None:
+        """Have a table merged now (``"mastra_messages"``); the server does so by itself in time."""
+        known = {one.name: one for one in TABLES}
+        if table not in known:
+            raise InvalidArgumentError(
+                f"there is no table {table!r}; known: {', '.join(known)}"
+            )
+        await self._clickhouse.optimize(known[table])
 
 
 class _OnClickhouse(StorageDomain):

@@ -112,17 +112,18 @@ class Writers:
     async def _try(self, batch: Sequence[Waiting]) -> bool:
         head = await self.journal.head()
         attempt = self._attempt()
+        await attempt.read([change for waiting in batch for change in waiting.changes])
         done: list[tuple[Waiting, list[int]]] = []
         failed: list[tuple[Waiting, Exception]] = []
         for waiting in batch:
             try:
-                done.append((waiting, await attempt.apply(waiting.changes)))
+                done.append((waiting, attempt.apply(waiting.changes)))
             except Exception as error:  # noqa: BLE001 (handed to whoever waits)
                 failed.append((waiting, error))
-        blocks = attempt.blocks()
+        position = self.journal.position(head)
+        blocks = attempt.blocks(position)
         if blocks:
-            position = await self.journal.commit(head, blocks)
-            if position is None:
+            if not await self.journal.commit(head, position, blocks):
                 return False
             await self.journal.finish(head, position, blocks)
         elif failed and not await self.journal.is_newest(head):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Any, Final, TypeAlias
 
-from mastra_clickhouse.dialect import milliseconds_of
-from mastra_clickhouse.journal import Block
-from mastra_clickhouse.layout import DELETED, FILLERS, Layout, default_of
+from mastra_clickhouse.dialect import within
+from mastra_clickhouse.journal import Block, lines
+from mastra_clickhouse.layout import DELETED, FILLERS, VERSION, Layout, default_of
+from mastra_core.clock import iso
 from mastra_core.errors import InvalidArgumentError
 from mastra_core.storage.changes import merged, miscounted, taken, updated
 from mastra_core.storage.conditions import INT64
@@ -51,11 +53,14 @@ class Drafts:
         self.by_key: dict[Row, Draft] = {}
         self._undo: list[tuple[Row, Draft | None, Row | None]] = []
 
-    def add(self, row: Row) -> Draft:
-        """A stored row, as it was read."""
-        width = self.layout.width
-        draft = Draft(row[:width], row[width:])
-        return self._keep(self.layout.key_of(draft.stored or ()), draft)
+    def add(self, rows: Sequence[Row]) -> list[Draft]:
+        """Stored rows as they were read, so far as they are not known yet."""
+        width, found = self.layout.width, list[Draft]()
+        for row in rows:
+            key = self.layout.key_of(row)
+            if key not in self.by_key:
+                found.append(self._keep(key, Draft(row[:width], row[width:])))
+        return found
 
     def new(self, key: Row) -> Draft:
         """A row that is not stored."""
@@ -87,16 +92,12 @@ class Drafts:
                 draft.row = row
                 draft.plain = [] if row is None else _plain(self.layout, row)
 
-    def block(self) -> Block:
+    def block(self, position: int) -> Block | None:
         """What is to be inserted: new versions of rows, deletions at places that rows left."""
         layout = self.layout
-        kinds = [layout.type(column) for column in layout.table.columns]
-        return Block(
-            layout.table.name,
-            [*layout.table.names, *(name for name, _ in layout.extra), DELETED],
-            [*kinds, *(kind for _, kind in layout.extra), "UInt8"],
-            [row for draft in self.by_key.values() for row in self._versions(draft)],
-        )
+        names = [*layout.table.names, *(name for name, _ in layout.extra), DELETED, VERSION]
+        rows = [[*row, position] for draft in self.by_key.values() for row in self._versions(draft)]
+        return Block(layout.table.name, names, lines(rows)) if rows else None
 
     def _versions(self, draft: Draft) -> list[list[Any]]:
         stored, row, layout = draft.stored, draft.row, self.layout
@@ -120,11 +121,30 @@ class Attempt:
         self._load = load
         self._layouts = layouts
         self._tables: dict[str, Drafts] = {}
+        self._stored: dict[int, Sequence[Row]] = {}
 
-    async def apply(self, changes: Sequence[Change]) -> list[int]:
+    async def read(self, changes: Sequence[Change]) -> None:
+        """Read what changes are about, all of it at once."""
+        unread = [change for change in changes if not isinstance(change, Put) or change.rows]
+        found = await asyncio.gather(*(self._rows(change) for change in unread))
+        self._stored = {id(change): rows for change, rows in zip(unread, found, strict=True)}
+
+    async def _rows(self, change: Change) -> Sequence[Row]:
+        layout = self._layouts(change.table)
+        if not isinstance(change, Put):
+            return await self._load(layout, change.where, isinstance(change, Update))
+        keys = {layout.key_of(row) for row in change.rows}
+        columns = [tuple(dict.fromkeys(values)) for values in zip(*keys, strict=True)]
+        where = tuple(
+            [Where(n, "in", v) for n, v in zip(change.table.key, columns, strict=True)]
+        )
+        rows = await self._load(layout, where, True)
+        return [row for row in rows if layout.key_of(row) in keys]
+
+    def apply(self, changes: Sequence[Change]) -> list[int]:
         """Apply the changes of one write, or none of them; how many rows each is about."""
         try:
-            counts = [await self._apply(change, i) for i, change in enumerate(changes)]
+            counts = [self._apply(change, i) for i, change in enumerate(changes)]
         except BaseException:
             for drafts in self._tables.values():
                 drafts.undo()
@@ -133,9 +153,10 @@ class Attempt:
             drafts.settle()
         return counts
 
-    def blocks(self) -> list[Block]:
-        """What is to be inserted, for each table into which anything is."""
-        return [block for drafts in self._tables.values() if (block := drafts.block()).rows]
+    def blocks(self, position: int) -> list[Block]:
+        """What is to be inserted as versions of this number, for each table into which anything is."""
+        found = [drafts.block(position) for drafts in self._tables.values()]
+        return [block for block in found if block is not None]
 
     def _drafts(self, table: Table) -> Drafts:
         found = self._tables.get(table.name)
@@ -143,14 +164,16 @@ class Attempt:
             found = self._tables[table.name] = Drafts(self._layouts(table))
         return found
 
-    async def _apply(self, change: Change, position: int) -> int:
+    def _apply(self, change: Change, position: int) -> int:
         drafts = self._drafts(change.table)
+        stored = self._stored.get(id(change), ())
+        fresh = drafts.add(stored)
         if isinstance(change, Put):
-            return await self._put(drafts, change, position)
+            return _put(drafts, change, position)
         if isinstance(change, Update):
             for name in change.values:
                 change.table.column(name)
-        found = await self._matching(drafts, change)
+        found = _matching(drafts, change, fresh)
         if change.expect is not None and len(found) != change.expect:
             raise miscounted(change.table, len(found), change.expect, position)
         for draft, row in found:
@@ -158,55 +181,41 @@ class Attempt:
             drafts.set(draft, None if gone else updated(change.table, row, change.values))
         return len(found)
 
-    async def _put(self, drafts: Drafts, put: Put, position: int) -> int:
-        new = {drafts.layout.key_of(row): row for row in put.rows}
-        await self._read(drafts, [key for key in new if key not in drafts.by_key])
-        count = 0
-        for key, row in new.items():
-            draft = drafts.by_key.get(key) or drafts.new(key)
-            if draft.row is None:
-                drafts.set(draft, row)
-            elif put.on_conflict == "fail":
-                raise taken(put, key, position)
-            elif put.on_conflict == "skip":
-                continue
-            else:
-                drafts.set(draft, merged(put, row, draft.row, position))
-            count += 1
-        return count
 
-    async def _read(self, drafts: Drafts, keys: Sequence[Row]) -> None:
-        """Have the stored rows with these keys among the drafts."""
-        if not keys:
-            return
-        columns = [tuple(dict.fromkeys(values)) for values in zip(*keys, strict=True)]
-        names = drafts.layout.table.key
-        where = tuple([Where(n, "in", v) for n, v in zip(names, columns, strict=True)])
-        wanted = set(keys)
-        for row in await self._load(drafts.layout, where, True):
-            if drafts.layout.key_of(row) in wanted:
-                drafts.add(row)
+def _put(drafts: Drafts, put: Put, position: int) -> int:
+    count = 0
+    for key, row in {drafts.layout.key_of(row): row for row in put.rows}.items():
+        draft = drafts.by_key.get(key) or drafts.new(key)
+        if draft.row is None:
+            drafts.set(draft, row)
+        elif put.on_conflict == "fail":
+            raise taken(put, key, position)
+        elif put.on_conflict == "skip":
+            continue
+        else:
+            drafts.set(draft, merged(put, row, draft.row, position))
+        count += 1
+    return count
 
-    async def _matching(
-        self, drafts: Drafts, change: Update | Delete
-    ) -> list[tuple[Draft, Row]]:
-        """The rows that a change is about, as they are within this write."""
-        table = change.table
-        found = [
-            (draft, draft.row)
-            for draft in drafts.by_key.values()
-            if draft.row is not None and matches(table, change.where, (), draft.row)
-        ]
-        whole = isinstance(change, Update)
-        for row in await self._load(drafts.layout, change.where, whole):
-            if drafts.layout.key_of(row) not in drafts.by_key:
-                draft = drafts.add(row)
-                found.append((draft, draft.stored or ()))
-        return found
+
+def _matching(
+    drafts: Drafts, change: Update | Delete, fresh: Sequence[Draft]
+) -> list[tuple[Draft, Row]]:
+    """The rows that a change is about, as they are within this write.
+
+    Those that were read for it and by nothing before match: the database said so.
+    """
+    new = set(map(id, fresh))
+    return [
+        (draft, draft.row)
+        for draft in drafts.by_key.values()
+        if draft.row is not None
+        and (id(draft) in new or matches(change.table, change.where, (), draft.row))
+    ]
 
 
 def _plain(layout: Layout, row: Row) -> list[Any]:
-    """A row as its columns take it, times as milliseconds; what they do not take is refused."""
+    """A row as its columns take it, times as texts; what they do not take is refused."""
     return [
         value if isinstance(value, str) and column.type in TEXTS else _stored(layout, column, value)
         for column, value in zip(layout.table.columns, row, strict=True)
@@ -220,7 +229,7 @@ def _stored(layout: Layout, column: Column, value: Value) -> Any:
             return None
     elif kind == "timestamp":
         if isinstance(value, datetime):
-            return milliseconds_of(value)
+            return iso(within(value))
     elif kind == "float":
         if isinstance(value, (int, float)):
             return float(value)
