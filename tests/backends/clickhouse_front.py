@@ -23,7 +23,9 @@ from uuid import uuid4
 import chdb
 import lz4.frame
 
-INSERT = re.compile(rb"^\s*INSERT\s+INTO\b.*?\bFORMAT\s+(\w+)\s*?(?:\n|$)", re.IGNORECASE | re.DOTALL)
+INSERT = re.compile(
+    rb"^\s*INSERT\s+INTO\b.*?\bFORMAT\s+(\w+)\s*?(?:\n|$)", re.IGNORECASE | re.DOTALL
+)
 FORMAT = re.compile(r"\bFORMAT\s+(\w+)\s*;?\s*$", re.IGNORECASE)
 # What the interface takes beside settings of the engine.
 NOT_SETTINGS = frozenset(
@@ -140,11 +142,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         """Say nothing: the log is for what goes wrong."""
 
-    def do_GET(self) -> None:  # noqa: N802 (the name that the base class asks for)
+    def do_GET(self) -> None:
         """As POST: health is asked for so."""
         self.do_POST()
 
-    def do_POST(self) -> None:  # noqa: N802 (as above)
+    def do_POST(self) -> None:
         """Answer one request."""
         place = urllib.parse.urlsplit(self.path)
         given = dict(urllib.parse.parse_qsl(place.query, keep_blank_values=True))
@@ -153,7 +155,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self._answer(200, b"Ok.\n", {})
             return
         if not self._known(given):
-            self._answer(403, DENIED.format(self.user).encode(), {"X-ClickHouse-Exception-Code": "516"})
+            self._answer(
+                403, DENIED.format(self.user).encode(), {"X-ClickHouse-Exception-Code": "516"}
+            )
             return
         try:
             answer, kind = self._run(body, given)
@@ -200,7 +204,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def _run(self, body: bytes, given: dict[str, str]) -> tuple[bytes, str]:
         kind = self.headers.get("Content-Type", "")
         if "multipart/form-data" in kind:
-            message = email.message_from_bytes(b"Content-Type: " + kind.encode() + b"\r\n\r\n" + body)
+            message = email.message_from_bytes(
+                b"Content-Type: " + kind.encode() + b"\r\n\r\n" + body
+            )
             for part in message.get_payload():
                 name = part.get_param("name", header="content-disposition")
                 given[name] = part.get_payload(decode=True).decode()

@@ -21,22 +21,22 @@ def adopts(schema: Schema, layout: Layout, has: Existing) -> list[str]:
     known = [column for column in layout.table.columns if column.name in has.columns]
     extra = [n for n, _ in layout.extra]
     filled = ", ".join([*(quoted(column.name) for column in known), *map(quoted, extra), VERSION])
-    picked = ", ".join([*(_copied(layout, column) for column in known), *map(quoted, extra), "1"])
+    picked = ", ".join([*(_copied(column) for column in known), *map(quoted, extra), "1"])
     age = next((n for n in ("updatedAt", "createdAt") if n in has.columns), layout.table.key[0])
     keys = ", ".join(map(quoted, layout.table.key))
     statements = [f"DROP TABLE IF EXISTS {new}{on} SYNC", schema.create(layout, name + NEW)]
     if unknown:
         statements.append(f"ALTER TABLE {new}{on} {', '.join(unknown)}")
+    select = f"SELECT {picked} FROM {old} ORDER BY {keys}, {quoted(age)} DESC LIMIT 1 BY {keys}"
     return [
         *statements,
-        f"INSERT INTO {new} ({filled}) SELECT {picked} FROM {old} "
-        f"ORDER BY {keys}, {quoted(age)} DESC LIMIT 1 BY {keys}",
+        f"INSERT INTO {new} ({filled}) {select}",
         f"EXCHANGE TABLES {new} AND {old}{on}",
         f"RENAME TABLE {new} TO {schema.name(name + OLD)}{on}",
     ]
 
 
-def _copied(layout: Layout, column: Column) -> str:
+def _copied(column: Column) -> str:
     """One column of the old table, as the new one takes it."""
     name = quoted(column.name)
     if column.nullable:

@@ -12,10 +12,11 @@ from mastra_clickhouse.dialect import ClickhouseDialect
 from mastra_clickhouse.journal import Journal, Progress
 from mastra_clickhouse.layout import DELETED, VERSION, Layout, Lifetime
 from mastra_clickhouse.options import Connection, Options, checked
-from mastra_clickhouse.writers import Writers
 from mastra_clickhouse.schema import JOURNAL, NEW, Existing, Schema
+from mastra_clickhouse.times import PROBE, Times
 from mastra_clickhouse.wire import Wire, translated
-from mastra_clickhouse.writes import Attempt
+from mastra_clickhouse.writers import Writers
+from mastra_clickhouse.writes import Attempt, Part
 from mastra_core.storage.backend import Backend, Limits
 from mastra_core.storage.loops import PerLoop
 from mastra_core.storage.schema import Change, Query, Row, Table, Where
@@ -40,11 +41,12 @@ class ClickhouseBackend(Backend):
         self.place = options.place
         self.schema = Schema(options)
         self.lifetimes: dict[str, Lifetime] = {}
+        self._times = Times()
         self._wire = Wire(options)
         self._layouts: dict[str, Layout] = {}
         self._seen: set[str] = set()
         self._progress = _progress(self._target())
-        self.dialect = ClickhouseDialect(self.layout, self.schema.name)
+        self.dialect = ClickhouseDialect(self.layout, self.schema.name, self._times)
         self._writers: PerLoop[Writers] = PerLoop(self._make_writers)
 
     def __repr__(self) -> str:
@@ -55,7 +57,7 @@ class ClickhouseBackend(Backend):
         found = self._layouts.get(table.name)
         if found is None:
             declared = self._declared.get(table.name) or table
-            found = Layout(declared, (), self.lifetimes.get(table.name))
+            found = Layout(declared, (), self.lifetimes.get(table.name), self._times)
             self._layouts[table.name] = found
         return found
 
@@ -125,10 +127,9 @@ class ClickhouseBackend(Backend):
             self._look(list(unseen.values()), await self._existing(list(unseen.values())))
         return await self._writers.get().write(changes)
 
-    async def _load(
-        self, layout: Layout, where: tuple[Where, ...], whole: bool  # noqa: FBT001 (Load's shape)
-    ) -> Sequence[Row]:
+    async def _load(self, layout: Layout, where: tuple[Where, ...], part: Part) -> Sequence[Row]:
         """Stored rows for a write: whole, or only their places and keys."""
+        whole = part == "rows"
         if whole:
             table, names = layout.whole, layout.whole.names
         else:
@@ -200,20 +201,25 @@ class ClickhouseBackend(Backend):
             known = {*table.names, VERSION, DELETED}
             columns = has.columns.items() if has is not None else NEW.get(table.name, {}).items()
             extra = [(name, kind) for name, kind in columns if name not in known]
-            self._layouts[table.name] = Layout(table, extra, self.lifetimes.get(table.name))
+            self._layouts[table.name] = Layout(
+                table, extra, self.lifetimes.get(table.name), self._times
+            )
             self._seen.add(table.name)
 
     async def _existing(self, tables: Sequence[Table]) -> dict[str, Existing]:
         """What there is of some tables, by their names without the prefix."""
-        *queries, params = self.schema.catalogue(tables)
-        found, columns, indexes = await asyncio.gather(
-            *(self._wire.fetch(str(query), dict(params)) for query in queries)
+        queries, params = self.schema.catalogue(tables)
+        found, columns, indexes, probed = await asyncio.gather(
+            *(self._wire.fetch(query, params) for query in queries), self._wire.fetch(PROBE, {})
         )
+        self._times.probed(probed[0][0])
         prefix = len(self.options.prefix)
         known: dict[str, Existing] = {}
         for name, place, text in zip(*found, strict=True) if found else ():
             of_table = [row[1:] for row in zip(*columns, strict=True) if row[0] == name]
-            beside = [row[1] for row in (zip(*indexes, strict=True) if indexes else ()) if row[0] == name]
+            beside = [
+                row[1] for row in (zip(*indexes, strict=True) if indexes else ()) if row[0] == name
+            ]
             known[str(name)[prefix:]] = Existing(
                 str(place), dict(of_table), frozenset(beside), str(text)
             )

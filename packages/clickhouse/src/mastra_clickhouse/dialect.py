@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any, ClassVar, Final, cast
 
 import msgspec
 
 from mastra_clickhouse.layout import ABSENT, DELETED, VERSION, Layout
+from mastra_clickhouse.times import Times
 from mastra_core.clock import from_isos
 from mastra_core.errors import InvalidArgumentError
 from mastra_core.storage.codec import to_json
@@ -22,25 +23,6 @@ from mastra_core.storage.conditions import INT64
 from mastra_core.storage.schema import Column, ColumnType, Query, Row, Table, Value, Where
 from mastra_core.storage.sql import Decoder, Dialect, Statement
 from mastra_core.storage.tables import SCORERS
-
-EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-MILLISECOND: Final = timedelta(milliseconds=1)
-# What DateTime64 can hold.
-EARLIEST, LATEST = datetime(1900, 1, 1, tzinfo=UTC), datetime(2299, 12, 31, tzinfo=UTC)
-
-
-def within(at: datetime) -> datetime:
-    """The time, if the database can hold it; otherwise it is refused."""
-    if not EARLIEST <= at < LATEST:
-        raise InvalidArgumentError(
-            f"ClickHouse keeps times from 1900 to 2299, not {at.isoformat()}"
-        )
-    return at
-
-
-def milliseconds_of(at: datetime) -> int:
-    """Milliseconds since 1970."""
-    return (within(at) - EPOCH) // MILLISECOND
 
 
 def listed(names: Iterable[str]) -> str:
@@ -82,23 +64,30 @@ class ClickhouseDialect(Dialect):
         "boolean": lambda values: [None if value is None else bool(value) for value in values],
     }
 
-    def __init__(self, layout: Callable[[Table], Layout], name: Callable[[str], str]) -> None:
+    def __init__(
+        self, layout: Callable[[Table], Layout], name: Callable[[str], str], times: Times
+    ) -> None:
         super().__init__()
+        self._times = times
         self._layout = layout
         self._name = name
 
     def name(self, table: Table) -> str:
+        """The full name of a table."""
         return self._name(table.name)
 
     def decoder(self, table: Table, column: Column) -> Decoder | None:
+        """How a column's values become those of the waist."""
         if table.name == SCORERS.name and column.type in SCORED:
             return SCORED[column.type]
         return super().decoder(table, column)
 
     def select(self, table: Table, query: Query) -> Statement:
+        """The statement of a query whose order is complete."""
         return self.written(table, query)
 
     def bound(self, params: list[Any], value: Any) -> str:
+        """Bind a value under the number that it has, with its type."""
         kind = "String"
         if isinstance(value, bool):
             kind = "Bool"
@@ -112,10 +101,11 @@ class ClickhouseDialect(Dialect):
         return f"{{p{len(params) - 1}:{kind}}}"
 
     def bind(self, params: list[Any], value: Value, kind: ColumnType = "text") -> str:
+        """Bind a value of the waist; times go as milliseconds."""
         if value is None:
             return "NULL"
         if isinstance(value, datetime):
-            bound = self.bound(params, milliseconds_of(value))
+            bound = self.bound(params, self._times.milliseconds(value))
             return f"fromUnixTimestamp64Milli({bound}, 'UTC')"
         if isinstance(value, int) and not -INT64 <= value < INT64:
             raise InvalidArgumentError(f"the integer {value} needs more than 64 bits")
@@ -124,14 +114,17 @@ class ClickhouseDialect(Dialect):
         return self.bound(params, value)
 
     def equals(self, table: Table, column: Column, bound: str) -> str:
+        """Equal to a value."""
         return f"{self.operand(table, column)} = {bound}"
 
     def differs(self, name: str, bound: str) -> str:
+        """Not equal, where absent differs from everything."""
         return f"({name} IS NULL OR {name} <> {bound})"
 
     def is_member(
         self, name: str, column: Column, values: Sequence[Value], params: list[Any]
     ) -> str:
+        """The column's value is one of a list."""
         given = [value for value in values if value is not None]
         if all(isinstance(value, str) for value in given):
             found = f"{name} IN {self.bound(params, list(given))}" if given else "0"
@@ -141,6 +134,7 @@ class ClickhouseDialect(Dialect):
         return f"({found} OR {name} IS NULL)" if len(given) < len(values) else found
 
     def has_members(self, name: str, where: Where, params: list[Any]) -> str:
+        """A JSON array holds all, or any, of a list of strings."""
         wanted = self.bound(params, list(cast("tuple[str, ...]", where.value)))
         texts = (
             f"arrayMap(x -> JSONExtractString(x), arrayFilter(x -> JSONType(x) = 'String', "
@@ -191,7 +185,7 @@ class ClickhouseDialect(Dialect):
         columns = query.columns or table.names
         params: list[Any] = []
         direction = self.streamed(layout, query)
-        source, after = self.versions(layout, query, columns, params, direction)
+        source, after = self.versions(layout, query, columns, params, direction=direction)
         sql = f"SELECT {listed(columns)} FROM ({source}) WHERE {after}"
         if query.order and not direction:
             sql += self.ordered(layout.table, query.order)
@@ -201,14 +195,14 @@ class ClickhouseDialect(Dialect):
         """The statement that counts rows."""
         params: list[Any] = []
         query = Query(where=tuple(where))
-        source, after = self.versions(self._layout(table), query, (), params, "")
+        source, after = self.versions(self._layout(table), query, (), params)
         return Statement(f"SELECT count() FROM ({source}) WHERE {after}", params)
 
     def places(self, table: Table, query: Query) -> Statement:
         """The places of a query's rows, in its order."""
         layout = self._layout(table)
         params: list[Any] = []
-        source, after = self.versions(layout, query, layout.place, params, "")
+        source, after = self.versions(layout, query, layout.place, params)
         sql = f"SELECT {listed(layout.place)} FROM ({source}) WHERE {after}"
         sql += self.ordered(layout.table, query.order) if query.order else ""
         return Statement(sql + self.limited(table, query, params), params)
@@ -226,7 +220,7 @@ class ClickhouseDialect(Dialect):
         at = f"({listed(layout.place)}) IN ({zipped})"
         columns = tuple(dict.fromkeys((*layout.place, *(query.columns or table.names))))
         plain = Query(where=query.where)
-        source, after = self.versions(layout, plain, columns, params, "", at)
+        source, after = self.versions(layout, plain, columns, params, at=at)
         shown = [*layout.place, *(query.columns or table.names)]
         sql = f"SELECT {listed(shown)} FROM ({source}) WHERE {after}"
         return Statement(sql, params)
@@ -234,7 +228,7 @@ class ClickhouseDialect(Dialect):
     def array_of(self, kind: ColumnType, values: Sequence[Any], params: list[Any]) -> str:
         """A list of values of one column as one parameter."""
         if kind == "timestamp":
-            params.append([milliseconds_of(value) for value in values])
+            params.append([self._times.milliseconds(value) for value in values])
             bound = f"{{p{len(params) - 1}:Array(Int64)}}"
             return f"arrayMap(t -> fromUnixTimestamp64Milli(t, 'UTC'), {bound})"
         params.append(list(values))
@@ -260,7 +254,8 @@ class ClickhouseDialect(Dialect):
         query: Query,
         columns: Sequence[str],
         params: list[Any],
-        direction: str,
+        *,
+        direction: str = "",
         at: str = "",
     ) -> tuple[str, str]:
         """The versions that count, with some columns, and the conditions for what is left of them."""

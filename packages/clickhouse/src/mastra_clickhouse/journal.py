@@ -156,7 +156,7 @@ class Journal:
             # To send it again cannot do it twice, so what is not known is tried until it is.
             try:
                 winner = await self._behind(head)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 (raised below, if it stays so)
                 open_since, winner = error, ""
             if winner:
                 if winner != token:
@@ -234,9 +234,11 @@ class Journal:
     async def _behind(self, head: int) -> str:
         """The token of the entry behind one; empty where there is none."""
         found = await self._wire.fetch(
-            f"SELECT token FROM {self._table} WHERE previous = {{a:UInt64}}", {"a": head}
+            f"SELECT token FROM {self._table} WHERE previous = {{a:UInt64}} AND kind = {ENTRY} "
+            "LIMIT 1",
+            {"a": head},
         )
-        return max(map(str, found[0]), default="") if found else ""
+        return str(found[0][0]) if found and found[0] else ""
 
     async def _apply(self, position: int, blocks: Sequence[Block]) -> None:
         """Insert the rows of an entry into their tables."""

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
+from mastra_clickhouse.times import Times
 from mastra_core.storage.schema import Column, ColumnType, Row, Table, Value
 from mastra_core.storage.tables import (
     DATASET_ITEMS,
@@ -83,13 +84,9 @@ DESIGNS: Final[Mapping[str, Design]] = {
     SPANS.name: Design(
         ("traceId", "startedAt", "spanId"), "toYYYYMM(startedAt)", ("spanId",), granule=1024
     ),
-    DATASET_ITEMS.name: Design(
-        ("datasetId", "id", "datasetVersion"), indexed=("id", "externalId")
-    ),
+    DATASET_ITEMS.name: Design(("datasetId", "id", "datasetVersion"), indexed=("id", "externalId")),
     DATASET_VERSIONS.name: Design(("datasetId", "version", "id"), indexed=("id",)),
-    EXPERIMENT_RESULTS.name: Design(
-        ("experimentId", "startedAt", "id"), indexed=("id", "itemId")
-    ),
+    EXPERIMENT_RESULTS.name: Design(("experimentId", "startedAt", "id"), indexed=("id", "itemId")),
 }
 
 
@@ -128,6 +125,7 @@ class Layout:
         table: Table,
         extra: Sequence[tuple[str, str]] = (),
         lifetime: Lifetime | None = None,
+        times: Times | None = None,
     ) -> None:
         design = DESIGNS.get(table.name) or Design(table.key)
         self.place = design.place
@@ -136,6 +134,7 @@ class Layout:
         self.granule = design.granule
         self.extra = tuple(extra)
         self.lifetime = lifetime
+        self.times = times or Times()
         fixed = {*self.place, *table.key}
         columns = tuple(
             [

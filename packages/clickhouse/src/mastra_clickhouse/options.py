@@ -100,11 +100,12 @@ def checked(given: Connection) -> Options:
         "replication": _replication(given.get("replication")),
         "create_database": bool(given.get("create_database", False)),
     }
-    if given.get("client") is not None:
+    client = given.get("client")
+    if client is not None:
         both = sorted({"url", "username", "password", "database"} & set(given))
         if both:
             raise ConfigurationError(f"give either client or {', '.join(both)}")
-        return Options(client=given["client"], **common)
+        return Options(client=client, **common)
     return Options(**{**common, **_place(given)})
 
 
@@ -159,7 +160,7 @@ def _replication(given: Any) -> Replication | None:
     if given is None:
         return None
     try:
-        found = as_struct(Replication, given, "replication")
+        found: Replication = as_struct(Replication, given, "replication")
     except InvalidArgumentError as error:
         raise ConfigurationError(f"ClickHouse: {error}") from None
     for name in ("cluster", "zookeeper_path", "replica_name"):

@@ -128,20 +128,19 @@ class Schema:
         """What lets a read skip most of a table that is not sorted by this column."""
         return f"INDEX mastra_by_{column} {quoted(column)} TYPE bloom_filter(0.0001) GRANULARITY 1"
 
-    def catalogue(self, tables: Sequence[Table]) -> tuple[str, str, str, dict[str, Any]]:
+    def catalogue(self, tables: Sequence[Table]) -> tuple[Sequence[str], Mapping[str, Any]]:
         """Three queries (tables, their columns, their indexes), and the parameters of each."""
         names = [self.options.prefix + table.name for table in tables]
         names.append(self.options.prefix + JOURNAL)
         where = f"WHERE database = {self.here} AND"
-        return (
-            f"SELECT name, sorting_key, create_table_query FROM system.tables {where} "
-            "name IN {names:Array(String)}",
-            f"SELECT table, name, type FROM system.columns {where} table IN {{names:Array(String)}} "
-            "ORDER BY table, position",
-            f"SELECT table, name FROM system.data_skipping_indices {where} "
-            "table IN {names:Array(String)}",
-            {"names": names},
+        of_table = f"{where} table IN {{names:Array(String)}}"
+        named = f"{where} name IN {{names:Array(String)}}"
+        queries = (
+            f"SELECT name, sorting_key, create_table_query FROM system.tables {named}",
+            f"SELECT table, name, type FROM system.columns {of_table} ORDER BY table, position",
+            f"SELECT table, name FROM system.data_skipping_indices {of_table}",
         )
+        return queries, {"names": names}
 
     def missing(self, layout: Layout, has: Existing | None) -> list[str]:
         """The statements that add what is not there; nothing is ever dropped."""

@@ -42,7 +42,6 @@ class ClickhouseStore(BackendStore):
         for name, given in (retention or {}).items():
             _expire(backend, self._domains[name], given)
 
-
     async def adopt(self) -> list[str]:
         """Take over the tables that the TypeScript framework made: the names of those rewritten.
 
@@ -55,9 +54,7 @@ class ClickhouseStore(BackendStore):
         """Have a table merged now (``"mastra_messages"``); the server does so by itself in time."""
         known = {one.name: one for one in TABLES}
         if table not in known:
-            raise InvalidArgumentError(
-                f"there is no table {table!r}; known: {', '.join(known)}"
-            )
+            raise InvalidArgumentError(f"there is no table {table!r}; known: {', '.join(known)}")
         await self._clickhouse.optimize(known[table])
 
 

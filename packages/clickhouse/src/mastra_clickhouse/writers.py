@@ -36,9 +36,7 @@ class Waiting:
 class Writers:
     """The writers of one backend on one event loop."""
 
-    def __init__(
-        self, journal: Journal, attempt: Callable[[], Attempt], target: Hashable
-    ) -> None:
+    def __init__(self, journal: Journal, attempt: Callable[[], Attempt], target: Hashable) -> None:
         self.journal = journal
         self._attempt = attempt
         self._target = target
@@ -132,8 +130,8 @@ class Writers:
         for waiting, counts in done:
             if not waiting.outcome.done():
                 waiting.outcome.set_result(counts)
-        for waiting, error in failed:
-            _fail(waiting, error)
+        for waiting, reason in failed:
+            _fail(waiting, reason)
         return True
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+import math
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
-from mastra_clickhouse.dialect import within
 from mastra_clickhouse.journal import Block, lines
 from mastra_clickhouse.layout import DELETED, FILLERS, VERSION, Layout, default_of
+from mastra_clickhouse.times import Times
 from mastra_core.clock import iso
 from mastra_core.errors import InvalidArgumentError
 from mastra_core.storage.changes import merged, miscounted, taken, updated
@@ -18,6 +19,7 @@ from mastra_core.storage.matching import matches
 from mastra_core.storage.schema import (
     Change,
     Column,
+    ColumnType,
     Delete,
     Put,
     Row,
@@ -30,7 +32,8 @@ from mastra_core.storage.schema import (
 # The rows of a table that meet conditions, followed by the values of columns that are not known
 # here; or only the place and key of each, the rest absent.
 TEXTS: Final = frozenset({"text", "json"})
-Load: TypeAlias = Callable[[Layout, tuple[Where, ...], bool], Awaitable[Sequence[Row]]]
+Part: TypeAlias = Literal["rows", "places"]
+Load: TypeAlias = Callable[[Layout, tuple[Where, ...], Part], Awaitable[Sequence[Row]]]
 
 
 class Draft:
@@ -51,7 +54,7 @@ class Drafts:
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
         self.by_key: dict[Row, Draft] = {}
-        self._undo: list[tuple[Row, Draft | None, Row | None]] = []
+        self._undo: list[tuple[Row, Draft | None, Row | None, list[Any]]] = []
 
     def add(self, rows: Sequence[Row]) -> list[Draft]:
         """Stored rows as they were read, so far as they are not known yet."""
@@ -67,7 +70,7 @@ class Drafts:
         return self._keep(key, Draft(None, ()))
 
     def _keep(self, key: Row, draft: Draft) -> Draft:
-        self._undo.append((key, None, None))
+        self._undo.append((key, None, None, []))
         self.by_key[key] = draft
         return draft
 
@@ -75,7 +78,7 @@ class Drafts:
         """Have a row replaced, or removed."""
         # What cannot be stored is noticed here: once it is in the journal it has to be.
         plain = [] if row is None else _plain(self.layout, row)
-        self._undo.append(((), draft, draft.row))
+        self._undo.append(((), draft, draft.row, draft.plain))
         draft.row, draft.plain = row, plain
 
     def settle(self) -> None:
@@ -85,12 +88,11 @@ class Drafts:
     def undo(self) -> None:
         """Take back what was done since it was settled; what was read has to be read again."""
         while self._undo:
-            key, draft, row = self._undo.pop()
+            key, draft, row, plain = self._undo.pop()
             if draft is None:
                 del self.by_key[key]
             else:
-                draft.row = row
-                draft.plain = [] if row is None else _plain(self.layout, row)
+                draft.row, draft.plain = row, plain
 
     def block(self, position: int) -> Block | None:
         """What is to be inserted: new versions of rows, deletions at places that rows left."""
@@ -105,9 +107,7 @@ class Drafts:
         if row == stored:
             return found
         extra = list(draft.extra) or [default_of(kind) for _, kind in layout.extra]
-        if stored is not None and (
-            row is None or layout.place_of(row) != layout.place_of(stored)
-        ):
+        if stored is not None and (row is None or layout.place_of(row) != layout.place_of(stored)):
             found.append([*_plain(layout, _emptied(layout, stored)), *extra, 1])
         if row is not None:
             found.append([*draft.plain, *extra, 0])
@@ -132,13 +132,12 @@ class Attempt:
     async def _rows(self, change: Change) -> Sequence[Row]:
         layout = self._layouts(change.table)
         if not isinstance(change, Put):
-            return await self._load(layout, change.where, isinstance(change, Update))
+            part: Part = "rows" if isinstance(change, Update) else "places"
+            return await self._load(layout, change.where, part)
         keys = {layout.key_of(row) for row in change.rows}
         columns = [tuple(dict.fromkeys(values)) for values in zip(*keys, strict=True)]
-        where = tuple(
-            [Where(n, "in", v) for n, v in zip(change.table.key, columns, strict=True)]
-        )
-        rows = await self._load(layout, where, True)
+        where = tuple([Where(n, "in", v) for n, v in zip(change.table.key, columns, strict=True)])
+        rows = await self._load(layout, where, "rows")
         return [row for row in rows if layout.key_of(row) in keys]
 
     def apply(self, changes: Sequence[Change]) -> list[int]:
@@ -177,8 +176,10 @@ class Attempt:
         if change.expect is not None and len(found) != change.expect:
             raise miscounted(change.table, len(found), change.expect, position)
         for draft, row in found:
-            gone = isinstance(change, Delete)
-            drafts.set(draft, None if gone else updated(change.table, row, change.values))
+            if isinstance(change, Update):
+                drafts.set(draft, updated(change.table, row, change.values))
+            else:
+                drafts.set(draft, None)
         return len(found)
 
 
@@ -223,26 +224,58 @@ def _plain(layout: Layout, row: Row) -> list[Any]:
 
 
 def _stored(layout: Layout, column: Column, value: Value) -> Any:
-    kind = column.type
-    if value is None:
-        if column.nullable:
-            return None
-    elif kind == "timestamp":
-        if isinstance(value, datetime):
-            return iso(within(value))
-    elif kind == "float":
-        if isinstance(value, (int, float)):
-            return float(value)
-    elif kind == "boolean":
-        if isinstance(value, (bool, int)):
-            return bool(value)
-    elif kind not in TEXTS and isinstance(value, (int, float)) and value == int(value):
-        if -INT64 <= value < INT64:
-            return int(value)
-    raise InvalidArgumentError(
-        f"{column.name} of {layout.table.name} cannot be {value!r} on ClickHouse: it is "
-        f"{layout.type(column)}"
-    )
+    """A value as its column takes it."""
+    if value is None and column.nullable:
+        return None
+    try:
+        return TAKEN[column.type](layout.times, value)
+    except (TypeError, ValueError, OverflowError):
+        raise InvalidArgumentError(
+            f"{column.name} of {layout.table.name} cannot be {value!r} on ClickHouse: it is "
+            f"{layout.type(column)}"
+        ) from None
+
+
+def _text(_: Times, value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    raise TypeError
+
+
+def _time(times: Times, value: Any) -> str:
+    if isinstance(value, datetime):
+        return iso(times.kept(value))
+    raise TypeError
+
+
+def _integer(_: Times, value: Any) -> int:
+    if value == int(value) and -INT64 <= value < INT64:
+        return int(value)
+    raise ValueError
+
+
+def _float(_: Times, value: Any) -> float:
+    if math.isfinite(value):
+        return float(value)
+    raise ValueError
+
+
+def _boolean(_: Times, value: Any) -> bool:
+    if value in {0, 1}:
+        return bool(value)
+    raise ValueError
+
+
+# What columns make of values; what they do not take is an error of Python.
+TAKEN: Final[Mapping[ColumnType, Callable[[Times, Any], Any]]] = {
+    "text": _text,
+    "json": _text,
+    "timestamp": _time,
+    "integer": _integer,
+    "bigint": _integer,
+    "float": _float,
+    "boolean": _boolean,
+}
 
 
 def _emptied(layout: Layout, row: Row) -> Row:
