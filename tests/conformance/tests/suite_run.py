@@ -61,6 +61,7 @@ class Run:
         self.code = code
         self.text = text
         self.reports = reports
+        assert reports, text
         self.report = report = reports.get("conformance") or reports["vectors"]
         self.statuses = {o["test"]: o["status"] for o in report["outcomes"]}
 

@@ -245,3 +245,12 @@ def test_a_run_with_a_part_of_the_sizes_says_so(tmp_path):
     assert "share of the sizes of the run" not in whole.report["facts"]["measured"]
     run = run_suite(tmp_path, SCORES, fixtures=share.replace("0.5", "2"))
     assert run.code == 1
+
+
+def test_the_environment_names_a_seed_and_the_command_line_another(tmp_path, monkeypatch):
+    monkeypatch.setenv("MASTRA_CONFORMANCE_SEED", "42")
+    assert "(seed 42)" in run_suite(tmp_path, SCORES).text
+    assert "(seed 7)" in run_suite(tmp_path, SCORES, "--conformance-seed=7").text
+    monkeypatch.setenv("MASTRA_CONFORMANCE_SEED", "4x")
+    with pytest.raises(AssertionError, match="must be a whole number, not '4x'"):
+        run_suite(tmp_path / "other", SCORES)

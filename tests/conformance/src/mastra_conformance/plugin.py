@@ -7,6 +7,7 @@ processes (pytest-xdist) are graded all the same.
 
 from __future__ import annotations
 
+import os
 import random
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Generator, Mapping
@@ -35,6 +36,8 @@ GAPS: Final = pytest.StashKey[Mapping[str, str]]()
 LAB: Final = pytest.StashKey[Lab | VectorLab]()
 # The modules that hold a whole suite each, and the option that asks for it.
 MODULES: Final = {"test_suite.py": "--storage", "test_vectors.py": "--vector"}
+# Names the seed of runs whose command line does not.
+SEED: Final = "MASTRA_CONFORMANCE_SEED"
 NO_GAPS: Final[Mapping[str, str]] = {}
 
 
@@ -71,13 +74,22 @@ def _settings(config: pytest.Config) -> Settings:
     seed = config.getoption("--conformance-seed")
     if seed is None:
         given = getattr(config, "workerinput", {}).get(PROPERTY)
-        seed = random.randrange(2**32) if given is None else given
+        seed = _seed() if given is None else given
     return Settings(
         rows=_option(config, "--conformance-rows"),
         rounds=_option(config, "--conformance-rounds"),
         seconds=_option(config, "--conformance-seconds"),
         seed=seed,
     )
+
+
+def _seed() -> int:
+    given = os.environ.get(SEED, "")
+    if not given:
+        return random.randrange(2**32)
+    if not given.isdecimal():
+        raise pytest.UsageError(f"{SEED} must be a whole number, not {given!r}")
+    return int(given)
 
 
 def _option(config: pytest.Config, name: str) -> Any:
