@@ -77,6 +77,7 @@ def test_each_domain_is_where_it_was_put(tmp_path, database):
         ("redis", "RedisBackend"),
         ("d1", "D1Backend"),
         ("durable_objects", "CloudflareDOBackend"),
+        ("clickhouse", "ClickhouseBackend"),
     ],
 )
 def test_memory_is_where_it_is_wanted(tmp_path, database, request, server, backend):
