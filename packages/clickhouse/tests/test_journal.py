@@ -85,12 +85,13 @@ async def test_entries_are_one_chain(open_store) -> None:
 
 
 async def test_a_writer_that_dies_behind_its_entry_is_finished_by_the_next(
-    open_store, log
+    open_store, log, monkeypatch
 ) -> None:
+    monkeypatch.setattr("mastra_clickhouse.journal.INSISTS", 0.0)
     async with open_store() as store:
         await store.backend.write(Put(THREADS, [thread("a", "old"), thread("b", "old")]))
         log.fail = lambda what: OSError("gone") if what.endswith("mastra_threads") else None
-        with pytest.raises(UnavailableError):
+        with pytest.raises(UnavailableError, match="in its journal"):
             await store.backend.write(Put(THREADS, [thread("a", "new"), thread("c", "new")]))
         assert await titles(store) == {"a": "old", "b": "old"}
         log.fail = lambda _: None
@@ -107,6 +108,15 @@ async def test_an_answer_that_is_lost_makes_nothing_twice(open_store, log) -> No
         counts = await store.backend.write(Put(THREADS, [thread("a"), thread("b")], "skip"))
         assert (counts, lost) == ([1], [])
         assert len(await entries(store)) == before + 1
+
+
+async def test_an_entry_is_put_into_the_tables_however_often_that_is_cut(open_store, log) -> None:
+    async with open_store() as store:
+        await store.backend.write(Put(THREADS, [thread("a")]))
+        cut = [OSError("cut")] * 3
+        log.fail = lambda what: cut.pop() if cut and what.endswith("mastra_threads") else None
+        assert await store.backend.write(Put(THREADS, [thread("b")], "fail")) == [1]
+        assert (sorted(await titles(store)), cut) == (["a", "b"], [])
 
 
 async def test_a_write_that_was_not_sent_is_sent_again(open_store, log) -> None:

@@ -29,6 +29,8 @@ ENTRY, APPLIED, PROBE = 0, 1, 2
 # How long a writer relies on what it knows of the newest entry. The server knows tokens for longer:
 # by number for thousands of inserts, and parts of the journal stay for an hour.
 RELIES: Final = 10.0
+# For so many seconds a writer tries to put its entry into the tables, where the server does not answer.
+INSISTS: Final = 5.0
 # An entry that is not marked after so many seconds is applied by whoever waits for it.
 PATIENCE: Final = 1.0
 PAUSE: Final = 0.005
@@ -172,11 +174,22 @@ class Journal:
 
     async def finish(self, head: int, position: int, blocks: Sequence[Block]) -> None:
         """Apply an entry that is this writer's, and have it marked soon."""
-        try:
-            await self._apply(position, blocks)
-        except BaseException:
-            self._progress.forget()
-            raise
+        deadline = time.monotonic() + INSISTS
+        while True:
+            try:
+                await self._apply(position, blocks)
+                break
+            except Exception as error:
+                if is_certain(error) or time.monotonic() > deadline:
+                    self._progress.forget()
+                    raise UnavailableError(
+                        "ClickHouse has a write in its journal and could not put it into its tables "
+                        "yet: the next write does. Read before you repeat it"
+                    ) from error
+                await asyncio.sleep(PAUSE)
+            except BaseException:
+                self._progress.forget()
+                raise
         self._progress.applied = position
         self._progress.head = Head(position, time.monotonic() + RELIES)
         self._unmarked = (head, position)
