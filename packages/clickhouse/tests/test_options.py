@@ -57,7 +57,12 @@ def test_what_makes_no_sense_is_refused(options: dict[str, Any], complaint: str)
 
 def test_secrets_are_in_no_text() -> None:
     store = ClickhouseStore(id="x", url=f"clickhouse://me:{SECRET}@db/x")
-    for shown in (repr(store), repr(store.backend), repr(store.memory), repr(store.backend.options)):
+    for shown in (
+        repr(store),
+        repr(store.backend),
+        repr(store.memory),
+        repr(store.backend.options),
+    ):
         assert SECRET not in shown
     with pytest.raises(ConfigurationError) as caught:
         from_url(f"clickhouse://me:{SECRET}@db:port/x")

@@ -47,7 +47,9 @@ async def ask(store: Any, sql: str) -> list[tuple[Any, ...]]:
 
 
 async def run(store: Any, sql: str) -> None:
-    await store.backend._wire.command(sql.replace("<threads>", store.backend.schema.name(THREADS.name)))
+    await store.backend._wire.command(
+        sql.replace("<threads>", store.backend.schema.name(THREADS.name))
+    )
 
 
 async def titles(store: ClickhouseStore, *where: Where) -> list[tuple[Any, ...]]:
@@ -97,13 +99,17 @@ async def test_the_original_inserts_beside_us_and_the_later_one_counts(open_stor
 async def test_columns_that_this_version_does_not_know_keep_their_values(open_store) -> None:
     async with open_store() as first:
         await first.backend.write(Put(THREADS, [thread("a")]))
-        await run(first, "ALTER TABLE <threads> ADD COLUMN colour String, ADD COLUMN sizes Array(UInt8)")
+        await run(
+            first, "ALTER TABLE <threads> ADD COLUMN colour String, ADD COLUMN sizes Array(UInt8)"
+        )
         await run(first, "ALTER TABLE <threads> UPDATE colour = 'red', sizes = [1, 2] WHERE 1 "
                          "SETTINGS mutations_sync = 2")  # fmt: skip
     async with open_store() as second:
         await second.memory.update_thread("a", title="new")
         await second.memory.save_thread(Thread(id="b", resource_id="u", title="other"))
-        assert await ask(second, "SELECT id, title, colour, sizes FROM <threads> FINAL ORDER BY id") == [
+        assert await ask(
+            second, "SELECT id, title, colour, sizes FROM <threads> FINAL ORDER BY id"
+        ) == [
             ("a", "new", "red", [1, 2]),
             ("b", "other", "", []),
         ]
@@ -118,7 +124,8 @@ async def test_tables_of_the_original_are_refused_until_they_are_adopted(open_st
     for batch in rows:
         values = ", ".join(f"('{i}', 'u', '{t}', {n}, {n})" for i, t, n in batch)
         await run(
-            store, f"INSERT INTO {name} (id, resourceId, title, createdAt, updatedAt) VALUES {values}"
+            store,
+            f"INSERT INTO {name} (id, resourceId, title, createdAt, updatedAt) VALUES {values}",
         )
     with pytest.raises(SchemaError, match="adopt"):
         await store.memory.get_thread_by_id("a")
