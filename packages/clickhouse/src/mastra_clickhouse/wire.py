@@ -9,7 +9,7 @@ import asyncio
 import gzip
 import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import aiohttp
 import msgspec
@@ -128,8 +128,8 @@ class Wire:
 
     async def _connect(self) -> Any:
         options = self.options
-        create: Any = driver.create_async_client  # pyright: ignore[reportUnknownMemberType]
-        return await create(
+        # (The driver leaves the types of its further arguments open.)
+        return await cast("Any", driver).create_async_client(
             host=options.host,
             port=options.port,
             secure=options.secure,
