@@ -34,7 +34,8 @@ import importlib, json, sys
 importlib.import_module(sys.argv[1])
 from mastra_core.plugins import installed
 found = installed()
-adapters = {adapter for brought in found.adapters.values() for adapter, _ in brought}
+every = (*found.adapters.values(), *found.vectors.values())
+adapters = {adapter for brought in every for adapter, _ in brought}
 drivers = {name for adapter in adapters for name in adapter.drivers}
 print(json.dumps({
     "adapters": sorted(adapter.name for adapter in adapters),

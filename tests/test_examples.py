@@ -78,13 +78,14 @@ def test_each_domain_is_where_it_was_put(tmp_path, database):
         ("d1", "D1Backend"),
         ("durable_objects", "CloudflareDOBackend"),
         ("clickhouse", "ClickhouseBackend"),
+        ("convex", "ConvexBackend"),
     ],
 )
 def test_memory_is_where_it_is_wanted(tmp_path, database, request, server, backend):
     address = request.getfixturevalue(server)
     options = json.dumps(dict(address.options))
     # A front of the tests has no TLS, which the adapter's scheme otherwise means.
-    url = re.sub(r"^http://(.*)", r"upstash://\1?tls=0", address.url)
+    url = re.sub(r"^http://(.*)", rf"{server}://\1?tls=0", address.url)
     memory = {"MEMORY_URL": url, "MEMORY_OPTIONS": options}
     for _ in range(2):
         ran = run("composite.py", tmp_path, database, **memory)

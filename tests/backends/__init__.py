@@ -16,8 +16,10 @@ from typing import NamedTuple
 from backends import (
     clickhouse_engine,
     cloudflare,
+    convex,
     dynoxide,
     postgres,
+    qdrant,
     redis_server,
     sqld,
     upstash_vector,
@@ -57,9 +59,11 @@ SERVERS: Mapping[str, Server] = {
     "redis": Server(redis_server.direct, "MASTRA_REDIS"),
     "upstash-vector": Server(upstash_vector.cosine, "MASTRA_UPSTASH_VECTOR", ("token", "metric")),
     "upstash-vector-euclidean": Server(upstash_vector.euclidean),
+    "qdrant": Server(qdrant.front, "MASTRA_QDRANT", ("api_key",)),
     "durable-objects": Server(cloudflare.durable_objects, "MASTRA_CLOUDFLARE_DO", ("token",)),
     "d1": Server(cloudflare.d1, "MASTRA_D1", ("api_token",)),
     "clickhouse": Server(clickhouse_engine.plain, "MASTRA_CLICKHOUSE"),
+    "convex": Server(convex.plain, "MASTRA_CONVEX", ("admin_auth_token",)),
 }
 
 

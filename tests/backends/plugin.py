@@ -8,10 +8,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
-from backends import Address, UnavailableError, start
+from backends import Address, UnavailableError, npm, start
+
+
+def _missing(name: str, reason: UnavailableError) -> NoReturn:
+    if os.environ.get("MASTRA_REQUIRE_BACKENDS") == "1":
+        pytest.fail(f"{name} is required here, but {reason}")
+    pytest.skip(f"{name} cannot run: {reason}")
 
 
 def _running(name: str) -> Callable[[pytest.TempPathFactory], Iterator[Address]]:
@@ -23,9 +31,7 @@ def _running(name: str) -> Callable[[pytest.TempPathFactory], Iterator[Address]]
         try:
             address = server.__enter__()
         except UnavailableError as reason:
-            if os.environ.get("MASTRA_REQUIRE_BACKENDS") == "1":
-                pytest.fail(f"{name} is required here, but {reason}")
-            pytest.skip(f"{name} cannot run: {reason}")
+            _missing(name, reason)
         try:
             yield address
         finally:
@@ -50,9 +56,22 @@ redis = _running("redis")
 upstash_vector = _running("upstash-vector")
 # Upstash Vector with distances; searches see later what was stored.
 upstash_vector_euclidean = _running("upstash-vector-euclidean")
+# The REST API of Qdrant over the local mode of its client, or the server that is named.
+qdrant = _running("qdrant")
 # Cloudflare D1 in workerd, behind its REST API; ``extra`` has a token that may only read.
 d1 = _running("d1")
 # The Worker that mastra-cloudflare ships, in workerd.
 durable_objects = _running("durable-objects")
 # ClickHouse by its HTTP interface; the URL names a user who may create databases.
 clickhouse = _running("clickhouse")
+# Convex's test runtime with our functions; each path of its URL is a deployment of its own.
+convex = _running("convex")
+
+
+@pytest.fixture(scope="session")
+def npm_packages() -> Path:
+    """The folder of the packages from npm, TypeScript among them."""
+    try:
+        return npm.install()
+    except UnavailableError as reason:
+        _missing("npm", reason)

@@ -72,10 +72,18 @@ def policies(domain: StorageDomain, given: Mapping[str, Any]) -> Policies:
                 f"retention of {domain.name}.{name}: age and batch size must be positive"
             )
         table, column = domain.retention[key]
-        index = Index(f"{table.name}_by_age", (column, *table.key))
-        if all(other.columns != index.columns for other in table.indexes):
-            domain.backend.declare(msgspec.structs.replace(table, indexes=(*table.indexes, index)))
+        aged = with_age(table, column)
+        if aged is not table:
+            domain.backend.declare(aged)
     return found
+
+
+def with_age(table: Table, column: str) -> Table:
+    """The table with the index that finds old rows; itself if it has one."""
+    index = Index(f"{table.name}_by_age", (column, *table.key))
+    if any(other.columns == index.columns for other in table.indexes):
+        return table
+    return msgspec.structs.replace(table, indexes=(*table.indexes, index))
 
 
 def _plain(name: str) -> str:

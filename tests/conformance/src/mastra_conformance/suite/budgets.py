@@ -165,8 +165,9 @@ class TestGrowth:
         owner, resource = fresh("thread"), fresh("resource")
         await lab.store.init()
         content = '{"format":2,"parts":[{"type":"text","text":"hello"}]}'
-        for start in range(0, count, CHUNK):
-            numbers = range(start, min(start + CHUNK, count))
+        step = min(CHUNK, lab.backend.limits.write_rows or CHUNK)
+        for start in range(0, count, step):
+            numbers = range(start, min(start + step, count))
             messages: list[Row] = [
                 (f"{owner}/{n:07}", owner, content, "user", "v2", at(n), resource) for n in numbers
             ]
