@@ -13,7 +13,7 @@ from mastra_clickhouse.journal import Journal, Progress
 from mastra_clickhouse.layout import DELETED, VERSION, Layout, Lifetime
 from mastra_clickhouse.options import Connection, Options, checked
 from mastra_clickhouse.schema import JOURNAL, NEW, Existing, Schema
-from mastra_clickhouse.times import PROBE, Times
+from mastra_clickhouse.times import Times
 from mastra_clickhouse.wire import Wire, translated
 from mastra_clickhouse.writers import Writers
 from mastra_clickhouse.writes import Attempt, Part
@@ -208,22 +208,9 @@ class ClickhouseBackend(Backend):
 
     async def _existing(self, tables: Sequence[Table]) -> dict[str, Existing]:
         """What there is of some tables, by their names without the prefix."""
-        queries, params = self.schema.catalogue(tables)
-        found, columns, indexes, probed = await asyncio.gather(
-            *(self._wire.fetch(query, params) for query in queries), self._wire.fetch(PROBE, {})
-        )
-        self._times.probed(probed[0][0])
-        prefix = len(self.options.prefix)
-        known: dict[str, Existing] = {}
-        for name, place, text in zip(*found, strict=True) if found else ():
-            of_table = [row[1:] for row in zip(*columns, strict=True) if row[0] == name]
-            beside = [
-                row[1] for row in (zip(*indexes, strict=True) if indexes else ()) if row[0] == name
-            ]
-            known[str(name)[prefix:]] = Existing(
-                str(place), dict(of_table), frozenset(beside), str(text)
-            )
-        return known
+        rows = list(zip(*await self._wire.fetch(*self.schema.catalogue(tables)), strict=True))
+        self._times.probed(next(int(a) for kind, _, a, _ in rows if kind == "times"))
+        return self.schema.existing(rows)
 
     async def _close(self) -> None:
         writers = self._writers.pop()

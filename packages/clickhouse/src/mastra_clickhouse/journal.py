@@ -83,6 +83,7 @@ class Progress:
         self.applied = 0
         self.head: Head | None = None
         self.crowded = 0.0
+        self.cleaned = 0.0
 
     def forget(self) -> None:
         """Rely on nothing that was known of the newest entry."""
@@ -107,7 +108,6 @@ class Journal:
         self._unmarked: tuple[int, int] | None = None
         self._marking: asyncio.Task[None] | None = None
         self._hurry = asyncio.Event()
-        self._cleaned = 0.0
 
     async def head(self) -> int:
         """The position of the newest entry, which is applied to the tables."""
@@ -287,9 +287,9 @@ class Journal:
 
     async def _clean(self) -> None:
         """Drop parts of the journal whose entries are old, but for the newest one."""
-        if time.monotonic() < self._cleaned + CLEANING:
+        if time.monotonic() < self._progress.cleaned + CLEANING:
             return
-        self._cleaned = time.monotonic()
+        self._progress.cleaned = time.monotonic()
         found = await self._wire.fetch(
             f"SELECT intDiv(previous, {HOUR}) AS hour FROM {self._table} GROUP BY hour "
             f"HAVING max(position) < toUnixTimestamp64Micro(now64(6)) - {KEPT} AND hour < "

@@ -10,6 +10,7 @@ import msgspec
 
 from mastra_clickhouse.layout import DELETED, VERSION, Layout
 from mastra_clickhouse.options import Options
+from mastra_clickhouse.times import PROBE
 from mastra_core.errors import SchemaError
 from mastra_core.storage.schema import Table
 from mastra_core.storage.tables import WORKFLOW_SNAPSHOT
@@ -128,19 +129,40 @@ class Schema:
         """What lets a read skip most of a table that is not sorted by this column."""
         return f"INDEX mastra_by_{column} {quoted(column)} TYPE bloom_filter(0.0001) GRANULARITY 1"
 
-    def catalogue(self, tables: Sequence[Table]) -> tuple[Sequence[str], Mapping[str, Any]]:
-        """Three queries (tables, their columns, their indexes), and the parameters of each."""
+    def catalogue(self, tables: Sequence[Table]) -> tuple[str, Mapping[str, Any]]:
+        """A query for what there is of some tables, in one round trip, and its parameters.
+
+        Its rows are a kind (``table``, ``column``, ``index``), the table, and two texts of it; one
+        of kind ``times`` says what the server makes of those.
+        """
         names = [self.options.prefix + table.name for table in tables]
         names.append(self.options.prefix + JOURNAL)
-        where = f"WHERE database = {self.here} AND"
-        of_table = f"{where} table IN {{names:Array(String)}}"
-        named = f"{where} name IN {{names:Array(String)}}"
-        queries = (
-            f"SELECT name, sorting_key, create_table_query FROM system.tables {named}",
-            f"SELECT table, name, type FROM system.columns {of_table} ORDER BY table, position",
-            f"SELECT table, name FROM system.data_skipping_indices {of_table}",
+        here = f"WHERE database = {self.here} AND"
+        of_table = f"{here} table IN {{names:Array(String)}}"
+        listed = "SELECT 'table', name, sorting_key, create_table_query FROM system.tables"
+        parts = (
+            f"SELECT 'times' AS kind, '' AS name, toString({PROBE}) AS a, '' AS b",
+            f"{listed} {here} name IN {{names:Array(String)}}",
+            f"SELECT 'column', table, name, type FROM system.columns {of_table}",
+            f"SELECT 'index', table, name, '' FROM system.data_skipping_indices {of_table}",
         )
-        return queries, {"names": names}
+        return " UNION ALL ".join(parts), {"names": names}
+
+    def existing(self, rows: Sequence[Sequence[Any]]) -> dict[str, Existing]:
+        """The answer by the names of tables without the prefix."""
+        prefix = len(self.options.prefix)
+        columns: dict[str, dict[str, str]] = {}
+        indexes: dict[str, set[str]] = {}
+        for kind, name, a, b in rows:
+            if kind == "column":
+                columns.setdefault(name, {})[a] = b
+            elif kind == "index":
+                indexes.setdefault(name, set()).add(a)
+        return {
+            name[prefix:]: Existing(a, columns.get(name, {}), frozenset(indexes.get(name, ())), b)
+            for kind, name, a, b in rows
+            if kind == "table"
+        }
 
     def missing(self, layout: Layout, has: Existing | None) -> list[str]:
         """The statements that add what is not there; nothing is ever dropped."""

@@ -10,7 +10,7 @@ from mastra_core.errors import InvalidArgumentError
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND: Final = timedelta(milliseconds=1)
 # A time that older servers make another one of, as they read it and as it is.
-PROBE: Final = "SELECT toUnixTimestamp64Milli(toDateTime64('0001-01-02 00:00:00.000', 3, 'UTC'))"
+PROBE: Final = "toUnixTimestamp64Milli(toDateTime64('0001-01-02 00:00:00.000', 3, 'UTC'))"
 PROBED: Final = -62_135_510_400_000
 
 
