@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 from uuid import uuid4
 
 import pytest
@@ -26,8 +26,9 @@ class Factory:
 
     def empty(self) -> Factory:
         """The same on a new database."""
-        database = f"mastra_{uuid4().hex}"
-        return Factory(re.sub(r"(?<=[\w\]])/\w*(?=\?|$)", f"/{database}", self.url, count=1))
+        options = {**dict(parse_qsl(urlsplit(self.url).query)), "create_database": "true"}
+        place = urlsplit(self.url)._replace(path=f"/mastra_{uuid4().hex}", query=urlencode(options))
+        return Factory(urlunsplit(place))
 
 
 class Log:

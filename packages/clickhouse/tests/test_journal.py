@@ -110,6 +110,20 @@ async def test_an_answer_that_is_lost_makes_nothing_twice(open_store, log) -> No
         assert len(await entries(store)) == before + 1
 
 
+async def test_who_opens_the_database_finishes_what_a_dead_writer_left(
+    open_store, log, monkeypatch
+) -> None:
+    monkeypatch.setattr("mastra_clickhouse.journal.INSISTS", 0.0)
+    async with open_store() as store:
+        await store.backend.write(Put(THREADS, [thread("a")]))
+        log.fail = lambda what: OSError("gone") if what.endswith("mastra_threads") else None
+        with pytest.raises(UnavailableError):
+            await store.backend.write(Put(THREADS, [thread("b")]))
+        log.fail = lambda _: None
+        async with open_store() as other:
+            assert sorted(await titles(other)) == ["a", "b"]
+
+
 async def test_an_entry_is_put_into_the_tables_however_often_that_is_cut(open_store, log) -> None:
     async with open_store() as store:
         await store.backend.write(Put(THREADS, [thread("a")]))

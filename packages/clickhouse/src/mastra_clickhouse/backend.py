@@ -191,8 +191,8 @@ class ClickhouseBackend(Backend):
             statements.append(self.schema.journal())
         for statement in statements:
             await self._wire.command(statement)
-        if statements:
-            await self._writers.get().journal.probe()
+        journal = self._writers.get().journal
+        await (journal.probe() if statements else journal.recover())
 
     def _look(self, tables: Sequence[Table], existing: Mapping[str, Existing]) -> None:
         """Note how tables are kept, with columns of theirs that are not known here."""

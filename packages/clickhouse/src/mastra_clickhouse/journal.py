@@ -128,6 +128,11 @@ class Journal:
             else:
                 await asyncio.sleep(PAUSE)
 
+    async def recover(self) -> None:
+        """Finish what a writer left that died; whoever cannot leaves it to the next writer."""
+        with contextlib.suppress(Exception):
+            await self.head()
+
     async def is_newest(self, head: int) -> bool:
         """Whether nothing came behind an entry."""
         if (await self._newest())[0] == head:
