@@ -62,6 +62,8 @@ qdrant = _running("qdrant")
 d1 = _running("d1")
 # The Worker that mastra-cloudflare ships, in workerd.
 durable_objects = _running("durable-objects")
+# ClickHouse by its HTTP interface; the URL names a user who may create databases.
+clickhouse = _running("clickhouse")
 # Convex's test runtime with our functions; each path of its URL is a deployment of its own.
 convex = _running("convex")
 
