@@ -5,6 +5,7 @@ DATABASE_URL=postgresql://user:password@host/database python examples/composite.
 Memory is in a libSQL file, workflows in PostgreSQL, traces in another file; scores are switched off.
 With MEMORY_URL memory is on any database whose adapter is installed, and MEMORY_OPTIONS are its
 further options as JSON: MEMORY_URL=d1://ACCOUNT/DATABASE MEMORY_OPTIONS='{"api_token": "…"}'.
+With TRACES_URL traces are elsewhere: TRACES_URL=clickhouse://user:password@host/database.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from mastra_pg import WorkflowsPG
 def application(url: str, memory_url: str | None = None, **options: str) -> Mastra:
     """The whole set-up."""
     memory = open_storage(memory_url, **options).memory if memory_url else None
+    traces_url = os.environ.get("TRACES_URL")
+    traces = open_storage(traces_url).observability if traces_url else None
     return Mastra(
         storage=MastraStorage(
             id="composite",
@@ -32,7 +35,7 @@ def application(url: str, memory_url: str | None = None, **options: str) -> Mast
             domains={
                 "memory": memory or MemoryLibSQL(url="file:./memory.db"),
                 "workflows": WorkflowsPG(connection_string=url),
-                "observability": ObservabilityLibSQL(url="file:./traces.db"),
+                "observability": traces or ObservabilityLibSQL(url="file:./traces.db"),
                 "scores": None,
             },
         )

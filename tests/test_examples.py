@@ -87,6 +87,7 @@ def test_each_domain_is_where_it_was_put(tmp_path, database):
         ("d1", "D1Backend"),
         ("durable_objects", "CloudflareDOBackend"),
         ("lance", "LanceBackend"),
+        ("clickhouse", "ClickhouseBackend"),
         ("convex", "ConvexBackend"),
     ],
 )
@@ -102,6 +103,17 @@ def test_memory_is_where_it_is_wanted(tmp_path, database, request, server, backe
         assert re.search(rf"^  memory +{backend}\(", ran.stdout, re.MULTILINE)
         assert "Water the ficus.  {'status': 'running', 'context': {}}  1 span" in ran.stdout
     assert {path.name for path in tmp_path.glob("*.db")} == {"mastra.db", "traces.db"}
+
+
+def test_traces_are_in_clickhouse_and_all_else_is_not(tmp_path, database, clickhouse):
+    for _ in range(2):
+        ran = run("composite.py", tmp_path, database, TRACES_URL=clickhouse.url)
+        assert (ran.returncode, ran.stderr) == (0, "")
+        assert re.search(r"^  memory +LibSQLBackend\('memory.db'\)", ran.stdout, re.MULTILINE)
+        assert re.search(r"^  workflows +PostgresBackend\(", ran.stdout, re.MULTILINE)
+        assert re.search(r"^  observability +ClickhouseBackend\(", ran.stdout, re.MULTILINE)
+        assert "Water the ficus.  {'status': 'running', 'context': {}}  1 span" in ran.stdout
+    assert {path.name for path in tmp_path.glob("*.db")} == {"mastra.db", "memory.db"}
 
 
 def test_a_run_outlives_the_process_that_began_it(tmp_path, database):

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from backends import (
+    clickhouse_engine,
     cloudflare,
     convex,
     dynoxide,
@@ -67,6 +68,7 @@ SERVERS: Mapping[str, Server] = {
     "durable-objects": Server(cloudflare.durable_objects, "MASTRA_CLOUDFLARE_DO", ("token",)),
     "mssql": Server(sql_server.front, "MASTRA_MSSQL"),
     "d1": Server(cloudflare.d1, "MASTRA_D1", ("api_token",)),
+    "clickhouse": Server(clickhouse_engine.plain, "MASTRA_CLICKHOUSE"),
     "convex": Server(convex.plain, "MASTRA_CONVEX", ("admin_auth_token",)),
 }
 

@@ -72,6 +72,8 @@ d1 = _running("d1")
 durable_objects = _running("durable-objects")
 # SQL Server's protocol and SQL, translated for PostgreSQL; its ``extra`` has what is beneath.
 mssql = _running("mssql")
+# ClickHouse by its HTTP interface; the URL names a user who may create databases.
+clickhouse = _running("clickhouse")
 # Convex's test runtime with our functions; each path of its URL is a deployment of its own.
 convex = _running("convex")
 
