@@ -41,7 +41,7 @@ BATCH = 1_000
 PAGE = 20
 TIMES = 30
 TEXT = "Where is my order? It was to come on Monday, and the card was charged twice. " * 4
-STORES = ("libsql", "postgres")
+STORES = ("libsql", "postgres", "clickhouse")
 READS = ("newest 20 traces", "one trace", "20 failed of a service")
 
 
@@ -195,8 +195,9 @@ async def run(names: list[str], most: int, folder: Path) -> str:
             looks: list[Callable[[], None]] = []
             for name in names:
                 url = f"file:{folder / name}.db"
-                if name == "postgres":
+                if name != "libsql":
                     url = servers.enter_context(server(name, folder / name))
+                if name == "postgres":
                     looks.append(partial(analyzed, url))
                 stores[name] = await opened.enter_async_context(open_storage(url))
             return table(await measure(stores, most, looks))

@@ -193,19 +193,6 @@ async def test_a_client_of_the_callers_is_used_and_never_closed(open_store, plac
         await client.close()
 
 
-async def test_a_newest_page_of_wide_rows_is_read_in_two_steps(open_store, log) -> None:
-    async with open_store() as store:
-        spans = [span(f"t{n:02}", "s", NOON + timedelta(seconds=n)) for n in range(30)]
-        await store.observability.batch_create_spans(spans)
-        log.clear()
-        page = await store.observability.list_traces(per_page=3, with_total=False)
-        assert [one.trace_id for one in page.spans] == ["t29", "t28", "t27"]
-        places, rows = log.requests
-        assert places.startswith("fetch SELECT `traceId`, `startedAt`, `spanId` FROM")
-        assert "`output`" not in places
-        assert "`output`" in rows
-
-
 async def test_the_newest_messages_of_a_thread_are_read_in_order_of_the_table(
     open_store,
 ) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Hashable, Mapping, Sequence
-from typing import ClassVar, Final
+from typing import ClassVar, Final, cast
 from weakref import WeakValueDictionary
+
+import msgspec
 
 from mastra_clickhouse.adoption import adopts
 from mastra_clickhouse.dialect import ClickhouseDialect
 from mastra_clickhouse.journal import Journal, Progress
-from mastra_clickhouse.layout import DELETED, VERSION, Layout, Lifetime
+from mastra_clickhouse.layout import DELETED, VERSION, Layout, Lifetime, Listing
 from mastra_clickhouse.options import Connection, Options, checked
 from mastra_clickhouse.schema import JOURNAL, NEW, Existing, Schema
 from mastra_clickhouse.times import Times
@@ -45,6 +47,7 @@ class ClickhouseBackend(Backend):
         self._wire = Wire(options)
         self._layouts: dict[str, Layout] = {}
         self._seen: set[str] = set()
+        self._listed: set[str] = set()
         self._progress = _progress(self._target())
         self.dialect = ClickhouseDialect(self.layout, self.schema.name, self._times)
         self._writers: PerLoop[Writers] = PerLoop(self._make_writers)
@@ -95,6 +98,28 @@ class ClickhouseBackend(Backend):
         if not two or self.dialect.streamed(layout, query):
             rows = await self._fetch(self.dialect.select(table, query))
             return self.dialect.rows(table, query.columns, rows)
+        if table.name in self._listed and self.dialect.is_listed(layout, query):
+            return await self._by_listing(table, query)
+        return await self._two_steps(table, query)
+
+    async def _by_listing(self, table: Table, query: Query) -> list[Row]:
+        """As many rows as the listing names and the table still has, in steps until they are enough."""
+        layout = self.layout(table)
+        width, wanted = len(layout.place), cast("int", query.limit)
+        at = [layout.place.index(name) for name, _ in query.order]
+        rows: list[Row] = []
+        asked = query
+        for _ in range(ATTEMPTS):
+            named = await self._fetch(self.dialect.listed_places(table, asked))
+            if named:
+                shown = self.dialect.rows(table, layout.place, named)
+                found = await self._fetch(self.dialect.at_places(table, query, shown))
+                by_place = {row[:width]: row[width:] for row in found}
+                rows += [by_place[place] for place in named if place in by_place]
+            if len(named) < cast("int", asked.limit) or len(rows) == wanted:
+                return self.dialect.rows(table, query.columns or table.names, rows)
+            last = tuple([shown[-1][i] for i in at])
+            asked = msgspec.structs.replace(query, limit=wanted - len(rows), after=last)
         return await self._two_steps(table, query)
 
     async def _two_steps(self, table: Table, query: Query) -> list[Row]:
@@ -187,10 +212,15 @@ class ClickhouseBackend(Backend):
             for table in tables
             for statement in self.schema.missing(self.layout(table), existing.get(table.name))
         ]
+        listings = [layout for table in tables if (layout := self.layout(table)).listing]
+        for layout in listings:
+            name = layout.table.name + cast("Listing", layout.listing).suffix
+            statements += self.schema.list_places(layout, existing.get(name))
         if JOURNAL not in existing:
             statements.append(self.schema.journal())
         for statement in statements:
             await self._wire.command(statement)
+        self._listed.update(layout.table.name for layout in listings)
         journal = self._writers.get().journal
         await (journal.probe() if statements else journal.recover())
 

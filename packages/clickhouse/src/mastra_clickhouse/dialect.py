@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Final, cast
 
 import msgspec
 
-from mastra_clickhouse.layout import ABSENT, DELETED, VERSION, Layout
+from mastra_clickhouse.layout import ABSENT, DELETED, VERSION, Layout, Listing
 from mastra_clickhouse.times import Times
 from mastra_core.clock import from_isos
 from mastra_core.errors import InvalidArgumentError
@@ -205,6 +205,42 @@ class ClickhouseDialect(Dialect):
         source, after = self.versions(layout, query, layout.place, params)
         sql = f"SELECT {listed(layout.place)} FROM ({source}) WHERE {after}"
         sql += self.ordered(layout.table, query.order) if query.order else ""
+        return Statement(sql + self.limited(table, query, params), params)
+
+    def is_listed(self, layout: Layout, query: Query) -> bool:
+        """Whether the table's listing has the rows of a query, in its order."""
+        listing = layout.listing
+        if listing is None or not query.limit or query.offset:
+            return False
+        names = [name for name, _ in query.order]
+        lacking = Where(listing.lacking, "eq", None)
+        rest = [where for where in query.where if where != lacking]
+        return (
+            len(rest) < len(query.where)
+            and names == list(listing.order)
+            and len({way for _, way in query.order}) == 1
+            and all(where.column in names and not where.path for where in rest)
+        )
+
+    def listed_places(self, table: Table, query: Query) -> Statement:
+        """The places of a query's rows by the listing of the table."""
+        layout = self._layout(table)
+        listing = cast("Listing", layout.listing)
+        params: list[Any] = []
+        lacking = Where(listing.lacking, "eq", None)
+        known = [where for where in query.where if where != lacking]
+        before = [self.condition(layout.table, where, params) for where in known]
+        if layout.lifetime is not None:
+            before.append(layout.lifetime.alive)
+        if query.after is not None:
+            before.append(self.beyond(table, query, params))
+        name = self._name(table.name + listing.suffix)
+        way = "DESC" if query.order[0][1] == "desc" else "ASC"
+        order = ", ".join([f"`{column}` {way}" for column in listing.order])
+        source = f"SELECT {listed(listing.order)}, {DELETED} FROM {name}"
+        source += f" WHERE {' AND '.join(before)}" if before else ""
+        source += f" ORDER BY {order}, {VERSION} DESC LIMIT 1 BY {listed(listing.order)}"
+        sql = f"SELECT {listed(layout.place)} FROM ({source}) WHERE {DELETED} = 0"
         return Statement(sql + self.limited(table, query, params), params)
 
     def at_places(self, table: Table, query: Query, found: Sequence[Row]) -> Statement:

@@ -57,6 +57,18 @@ FILLERS: Final[Mapping[ColumnType, Value]] = {
 WIDE: Final = frozenset({MESSAGES.name, WORKFLOW_SNAPSHOT.name, SCORERS.name, SPANS.name})
 
 
+class Listing(msgspec.Struct, frozen=True):
+    """A narrow table beside one: the places of rows that lack a column, in another order.
+
+    The server keeps it (a materialized view). It may name rows that changed since, so what it names
+    is read at its place and looked at again.
+    """
+
+    suffix: str
+    lacking: str
+    order: tuple[str, ...]
+
+
 class Design(msgspec.Struct, frozen=True):
     """How a table is kept: its place, what parts of it are apart, what has an index beside.
 
@@ -67,6 +79,7 @@ class Design(msgspec.Struct, frozen=True):
     partition: str = ""
     indexed: tuple[str, ...] = ()
     granule: int = 1024
+    listing: Listing | None = None
 
 
 DESIGNS: Final[Mapping[str, Design]] = {
@@ -82,7 +95,11 @@ DESIGNS: Final[Mapping[str, Design]] = {
         ("createdAt", "id"), indexed=("id", "scorerId", "runId", "entityId", "traceId")
     ),
     SPANS.name: Design(
-        ("traceId", "startedAt", "spanId"), "toYYYYMM(startedAt)", ("spanId",), granule=1024
+        ("traceId", "startedAt", "spanId"),
+        "toYYYYMM(startedAt)",
+        ("spanId",),
+        # Traces are listed by their roots, newest first, however many there are.
+        listing=Listing("_roots", "parentSpanId", ("startedAt", "traceId", "spanId")),
     ),
     DATASET_ITEMS.name: Design(("datasetId", "id", "datasetVersion"), indexed=("id", "externalId")),
     DATASET_VERSIONS.name: Design(("datasetId", "version", "id"), indexed=("id",)),
@@ -132,6 +149,7 @@ class Layout:
         self.partition = design.partition
         self.indexed = design.indexed
         self.granule = design.granule
+        self.listing = design.listing
         self.extra = tuple(extra)
         self.lifetime = lifetime
         self.times = times or Times()

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from mastra_clickhouse.layout import DELETED, VERSION, Layout
+from mastra_clickhouse.layout import DELETED, DESIGNS, VERSION, Layout
 from mastra_clickhouse.options import Options
 from mastra_clickhouse.times import PROBE
 from mastra_core.errors import SchemaError
@@ -21,6 +21,9 @@ REMEMBERED, REMEMBERED_SECONDS = 10_000, 3600
 # Columns of new tables that are the original's, and in which nothing is kept here.
 NEW: Final[Mapping[str, Mapping[str, str]]] = {WORKFLOW_SNAPSHOT.name: {"id": "String"}}
 HOUR: Final = 3_600_000_000
+# What a listing has for its comment once it names all that was there before it.
+COMPLETE: Final = "complete"
+FEED: Final = "_feed"
 # Rows of the original, which knows no versions, have the time of their insert: the later one counts.
 NOW: Final = "toUInt64(toUnixTimestamp64Micro(now64(6)))"
 
@@ -136,6 +139,12 @@ class Schema:
         of kind ``times`` says what the server makes of those.
         """
         names = [self.options.prefix + table.name for table in tables]
+        designs = [(table.name, DESIGNS.get(table.name)) for table in tables]
+        names += [
+            self.options.prefix + name + design.listing.suffix
+            for name, design in designs
+            if design is not None and design.listing is not None
+        ]
         names.append(self.options.prefix + JOURNAL)
         here = f"WHERE database = {self.here} AND"
         of_table = f"{here} table IN {{names:Array(String)}}"
@@ -183,6 +192,42 @@ class Schema:
         if lifetime is not None and lifetime.clause not in has.text.replace("`", ""):
             added.append(f"{alter} MODIFY TTL {lifetime.clause}")
         return added
+
+    def list_places(self, layout: Layout, has: Existing | None) -> list[str]:
+        """The statements that make the listing of a table, or complete one that was begun."""
+        listing = layout.listing
+        if listing is None or (has is not None and f"COMMENT '{COMPLETE}'" in has.text):
+            return self._keep_short(layout, has)
+        source = self.name(layout.table.name)
+        name = self.name(layout.table.name + listing.suffix)
+        feed = self.name(layout.table.name + listing.suffix + FEED)
+        types = {column.name: layout.type(column) for column in layout.table.columns}
+        columns = [f"{quoted(column)} {types[column]}" for column in listing.order]
+        versions = f"{VERSION}, {DELETED}"
+        divided = f" PARTITION BY {layout.partition}" if layout.partition else ""
+        ttl = f" TTL {layout.lifetime.clause}" if layout.lifetime is not None else ""
+        order = ", ".join(map(quoted, listing.order))
+        picked = f"SELECT {order}, {versions} FROM {source} WHERE {quoted(listing.lacking)} IS NULL"
+        return [
+            f"CREATE TABLE IF NOT EXISTS {name}{self.cluster} "
+            f"({', '.join(columns)}, {VERSION} UInt64, {DELETED} UInt8) "
+            f"ENGINE = {self.engine('ReplacingMergeTree', versions)}{divided} "
+            f"ORDER BY ({order}){ttl} SETTINGS index_granularity = 256",
+            f"CREATE MATERIALIZED VIEW IF NOT EXISTS {feed}{self.cluster} TO {name} AS {picked}",
+            # Versions that are named twice are one again when they are merged.
+            f"INSERT INTO {name} ({order}, {versions}) {picked}",
+            f"ALTER TABLE {name}{self.cluster} MODIFY COMMENT '{COMPLETE}'",
+        ]
+
+    def _keep_short(self, layout: Layout, has: Existing | None) -> list[str]:
+        """A listing forgets what its table does."""
+        lifetime, listing = layout.lifetime, layout.listing
+        if lifetime is None or listing is None or has is None:
+            return []
+        if lifetime.clause in has.text.replace("`", ""):
+            return []
+        name = self.name(layout.table.name + listing.suffix)
+        return [f"ALTER TABLE {name}{self.cluster} MODIFY TTL {lifetime.clause}"]
 
     def check(self, layout: Layout, has: Existing) -> None:
         """Refuse a table that is kept otherwise than this version does: the original's, usually."""
