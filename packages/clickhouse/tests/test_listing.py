@@ -110,7 +110,9 @@ async def test_a_span_becomes_a_root_and_moves(open_store) -> None:
     async with open_store() as store:
         await fill(store, 5)
         which = (Where("traceId", "eq", "t04"),)
-        roots = Update(SPANS, (*which, Where("spanId", "eq", "b")), {"parentSpanId": None}, expect=1)
+        roots = Update(
+            SPANS, (*which, Where("spanId", "eq", "b")), {"parentSpanId": None}, expect=1
+        )
         await store.backend.write(roots)
         assert await newest(store) == ["t04", "t04", "t03"]
         later = Update(SPANS, which, {"startedAt": NOON - MONTHS}, expect=2)

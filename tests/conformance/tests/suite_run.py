@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,12 @@ class Run:
 
 
 def run_suite(
-    folder: Path, module: str, *options: str, adapter: str = "", fixtures: str = ""
+    folder: Path,
+    module: str,
+    *options: str,
+    adapter: str = "",
+    fixtures: str = "",
+    sizes: Sequence[str] = SMALL,
 ) -> Run:
     """Run a test module (its text) on an adapter (text that makes another ``Adapter`` or
     ``Vectors``)."""
@@ -81,7 +87,7 @@ def run_suite(
     (folder / "test_it.py").write_text(textwrap.dedent(module), encoding="utf-8")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", "."]
     done = subprocess.run(
-        [*command, "--conformance-report", "report", *SMALL, *options, "test_it.py"],
+        [*command, "--conformance-report", "report", *sizes, *options, "test_it.py"],
         cwd=folder,
         capture_output=True,
         text=True,

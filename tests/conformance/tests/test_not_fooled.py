@@ -254,3 +254,18 @@ def test_the_environment_names_a_seed_and_the_command_line_another(tmp_path, mon
     monkeypatch.setenv("MASTRA_CONFORMANCE_SEED", "4x")
     with pytest.raises(AssertionError, match="must be a whole number, not '4x'"):
         run_suite(tmp_path / "other", SCORES)
+
+
+def test_the_environment_makes_runs_smaller_and_the_command_line_has_the_last_word(
+    tmp_path, monkeypatch
+):
+    sizes = "--conformance-rows=300", "--conformance-rounds=4"
+    monkeypatch.setenv("MASTRA_CONFORMANCE_SHARE", "0.2")
+    settings = run_suite(tmp_path, SCORES, sizes=()).report["settings"]
+    assert (settings["rows"], settings["rounds"], settings["seconds"]) == (20_000, 5, 4.0)
+    settings = run_suite(tmp_path, SCORES, sizes=sizes).report["settings"]
+    assert (settings["rows"], settings["rounds"], settings["seconds"]) == (300, 4, 4.0)
+    for wrong in ("2", "0", "half"):
+        monkeypatch.setenv("MASTRA_CONFORMANCE_SHARE", wrong)
+        with pytest.raises(AssertionError, match="must be"):
+            run_suite(tmp_path / wrong, SCORES)

@@ -208,11 +208,14 @@ class Schema:
         ttl = f" TTL {layout.lifetime.clause}" if layout.lifetime is not None else ""
         order = ", ".join(map(quoted, listing.order))
         picked = f"SELECT {order}, {versions} FROM {source} WHERE {quoted(listing.lacking)} IS NULL"
-        return [
+        create = (
             f"CREATE TABLE IF NOT EXISTS {name}{self.cluster} "
             f"({', '.join(columns)}, {VERSION} UInt64, {DELETED} UInt8) "
             f"ENGINE = {self.engine('ReplacingMergeTree', versions)}{divided} "
-            f"ORDER BY ({order}){ttl} SETTINGS index_granularity = 256",
+            f"ORDER BY ({order}){ttl} SETTINGS index_granularity = 256"
+        )
+        return [
+            create,
             f"CREATE MATERIALIZED VIEW IF NOT EXISTS {feed}{self.cluster} TO {name} AS {picked}",
             # Versions that are named twice are one again when they are merged.
             f"INSERT INTO {name} ({order}, {versions}) {picked}",

@@ -34,10 +34,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def part(self, share: float) -> Settings:
         """So much of these sizes; of each at least what shows anything at all."""
         if not 0 < share <= 1:
-            raise pytest.UsageError(f"conformance_share must be above 0 and at most 1, not {share}")
+            raise pytest.UsageError(
+                f"the share of the sizes of a run must be above 0 and at most 1, not {share}"
+            )
         return msgspec.structs.replace(
             self,
-            rows=max(min(self.rows, 1000), int(self.rows * share)),
+            rows=max(min(self.rows, 5000), int(self.rows * share)),
             rounds=max(min(self.rounds, 2), int(self.rounds * share)),
             seconds=max(min(self.seconds, 1.0), self.seconds * share),
         )

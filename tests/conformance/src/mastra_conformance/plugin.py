@@ -38,6 +38,9 @@ LAB: Final = pytest.StashKey[Lab | VectorLab]()
 MODULES: Final = {"test_suite.py": "--storage", "test_vectors.py": "--vector"}
 # Names the seed of runs whose command line does not.
 SEED: Final = "MASTRA_CONFORMANCE_SEED"
+# The share of the usual sizes that runs have whose command line names none.
+SHARE: Final = "MASTRA_CONFORMANCE_SHARE"
+SIZES: Final = ("rows", "rounds", "seconds")
 NO_GAPS: Final[Mapping[str, str]] = {}
 
 
@@ -57,9 +60,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         choices=["partial", "core", "full"],
         help="fail the run if the overall level is below this one",
     )
-    add("--conformance-rows", type=int, default=100_000, help="rows of the large budgets")
-    add("--conformance-rounds", type=int, default=25, help="rounds of each race")
-    add("--conformance-seconds", type=float, default=20.0, help="seconds of random programs")
+    add("--conformance-rows", type=int, help="rows of the large budgets (100,000)")
+    add("--conformance-rounds", type=int, help="rounds of each race (25)")
+    add("--conformance-seconds", type=float, help="seconds of random programs (20)")
     add("--conformance-seed", type=int, help="the seed to repeat; every run prints its own")
 
 
@@ -75,12 +78,18 @@ def _settings(config: pytest.Config) -> Settings:
     if seed is None:
         given = getattr(config, "workerinput", {}).get(PROPERTY)
         seed = _seed() if given is None else given
-    return Settings(
-        rows=_option(config, "--conformance-rows"),
-        rounds=_option(config, "--conformance-rounds"),
-        seconds=_option(config, "--conformance-seconds"),
-        seed=seed,
-    )
+    usual = Settings(seed=seed).part(_share())
+    asked = {name: _option(config, f"--conformance-{name}") for name in SIZES}
+    given = {name: size for name, size in asked.items() if size is not None}
+    return msgspec.structs.replace(usual, **given)
+
+
+def _share() -> float:
+    given = os.environ.get(SHARE, "") or "1"
+    try:
+        return float(given)
+    except ValueError:
+        raise pytest.UsageError(f"{SHARE} must be a number, not {given!r}") from None
 
 
 def _seed() -> int:
