@@ -73,6 +73,10 @@ class Backend(DriverErrors, ABC):
         self._declared.update({table.name: table for table in tables})
         self._ready.done = False
 
+    def leave_setup(self) -> None:
+        """Set nothing up by itself any more: that is left to an explicit ``setup``."""
+        self.auto_setup = False
+
     async def setup(self, tables: Sequence[Table] = ()) -> None:
         """Create what is missing of the declared tables: tables, columns and indexes.
 
