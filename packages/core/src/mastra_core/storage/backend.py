@@ -91,7 +91,7 @@ class Backend(DriverErrors, ABC):
         try:
             await self._setup(tuple(self._declared.values()))
         except Exception as error:
-            raise self._translate(error, "set up the tables") from error
+            self._fail(error, "set up the tables")
 
     async def find(self, table: Table, query: Query) -> list[Row]:
         """The rows of a query, in its order completed by the table's key."""
@@ -108,7 +108,7 @@ class Backend(DriverErrors, ABC):
         try:
             return await self._find(table, self._completed(table, query))
         except Exception as error:
-            raise self._translate(error, f"read {table.name}") from error
+            self._fail(error, f"read {table.name}")
 
     async def find_many(self, table: Table, queries: Sequence[Query]) -> list[list[Row]]:
         """The rows of several queries on one table, in one round trip where the database can."""
@@ -122,7 +122,7 @@ class Backend(DriverErrors, ABC):
         try:
             return await self._find_many(table, [self._completed(table, q) for q in queries])
         except Exception as error:
-            raise self._translate(error, f"read {table.name}") from error
+            self._fail(error, f"read {table.name}")
 
     async def count(self, table: Table, where: Sequence[Where] = ()) -> int:
         """How many rows match."""
@@ -137,7 +137,7 @@ class Backend(DriverErrors, ABC):
         try:
             return await self._count(table, pushed)
         except Exception as error:
-            raise self._translate(error, f"count {table.name}") from error
+            self._fail(error, f"count {table.name}")
 
     async def write(self, *changes: Change) -> list[int]:
         """Apply all changes or none; the numbers of rows that each inserted, changed or deleted.
@@ -152,7 +152,7 @@ class Backend(DriverErrors, ABC):
             return await self._write(changes)
         except Exception as error:
             tables = ", ".join(sorted({change.table.name for change in changes}))
-            raise self._translate(error, f"write {tables}") from error
+            self._fail(error, f"write {tables}")
 
     async def server(self) -> str:
         """The name and version that the database gives itself, for reports; empty if it has none."""
@@ -163,7 +163,7 @@ class Backend(DriverErrors, ABC):
         try:
             await self._close()
         except Exception as error:
-            raise self._translate(error, "close") from error
+            self._fail(error, "close")
         finally:
             # What is opened again may be another database: a private one is empty.
             self._ready.done = False
@@ -197,7 +197,7 @@ class Backend(DriverErrors, ABC):
             try:
                 rows = await self._find(table, step)
             except Exception as error:
-                raise self._translate(error, f"read {table.name}") from error
+                self._fail(error, f"read {table.name}")
             fetched = len(rows)
             if rows:
                 last = tuple([rows[-1][i] for i in positions])

@@ -49,21 +49,21 @@ class SqlBackend(Backend):
         try:
             return await self._fetch(statement)
         except Exception as error:
-            raise self._translate(error, "read") from error
+            self._fail(error, "read")
 
     async def fetch_many(self, statements: Sequence[Statement]) -> list[Sequence[Any]]:
         """The same for several, in one round trip where the protocol has it."""
         try:
             return await self._fetch_many(statements)
         except Exception as error:
-            raise self._translate(error, "read") from error
+            self._fail(error, "read")
 
     async def execute(self, statements: Sequence[Statement]) -> list[int]:
         """Statements beyond the waist as one transaction; the affected rows of each."""
         try:
             return await self._execute(statements)
         except Exception as error:
-            raise self._translate(error, "write") from error
+            self._fail(error, "write")
 
     def check(self, statement: Statement, affected: int) -> None:
         """Raise the ``ConflictError`` of a statement that affected other than ``expect`` rows."""
@@ -83,7 +83,7 @@ class SqlBackend(Backend):
         try:
             return str((await self._fetch(Statement(self.dialect.version)))[0][0])
         except Exception as error:
-            raise self._translate(error, "ask for the version") from error
+            self._fail(error, "ask for the version")
 
     async def _find(self, table: Table, query: Query) -> list[Row]:
         rows = await self._fetch(self.dialect.select(table, query))

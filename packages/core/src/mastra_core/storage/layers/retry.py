@@ -34,7 +34,8 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True):
     ``repetition``); any other one is not, and fails as it does without this layer.
 
     Where a repetition finds that rows are not as the write expects, and nothing proves that the
-    first attempt was done, the error is the ``UnavailableError`` of the first attempt.
+    first attempt was done, the error is an ``UnavailableError`` that says so: a ``ConflictError``
+    would promise that nothing was written.
     """
 
     attempts: int = 4
@@ -114,7 +115,10 @@ class RetryBackend(LayerBackend):
             operation = Operation("find", (row.table.name,))
             if await self._through(operation, lambda: stands(self.inner, *row)):
                 return counts
-        raise first from conflict
+        raise UnavailableError(
+            f"{first}; when it was repeated, rows were not as the write expects: it may have been "
+            "done. Read what is stored before you write again"
+        ) from conflict
 
     async def _recounted(self, changes: Sequence[Change], counts: list[int]) -> list[int]:
         """The counts, where rows that a lost answer told of are counted as put by this write."""
