@@ -9,7 +9,7 @@ from typing import ClassVar, Self
 
 import msgspec
 
-from mastra_core.errors import LimitExceededError
+from mastra_core.errors import LimitExceededError, MastraError
 from mastra_core.storage.driver_errors import DriverErrors
 from mastra_core.storage.loops import Once
 from mastra_core.storage.matching import matches
@@ -90,8 +90,10 @@ class Backend(DriverErrors, ABC):
     async def _prepare(self) -> None:
         try:
             await self._setup(tuple(self._declared.values()))
+        except MastraError:
+            raise
         except Exception as error:
-            self._fail(error, "set up the tables")
+            raise self._translate(error, "set up the tables") from error
 
     async def find(self, table: Table, query: Query) -> list[Row]:
         """The rows of a query, in its order completed by the table's key."""
@@ -107,8 +109,10 @@ class Backend(DriverErrors, ABC):
             return []
         try:
             return await self._find(table, self._completed(table, query))
+        except MastraError:
+            raise
         except Exception as error:
-            self._fail(error, f"read {table.name}")
+            raise self._translate(error, f"read {table.name}") from error
 
     async def find_many(self, table: Table, queries: Sequence[Query]) -> list[list[Row]]:
         """The rows of several queries on one table, in one round trip where the database can."""
@@ -121,8 +125,10 @@ class Backend(DriverErrors, ABC):
             await self.setup((table,))
         try:
             return await self._find_many(table, [self._completed(table, q) for q in queries])
+        except MastraError:
+            raise
         except Exception as error:
-            self._fail(error, f"read {table.name}")
+            raise self._translate(error, f"read {table.name}") from error
 
     async def count(self, table: Table, where: Sequence[Where] = ()) -> int:
         """How many rows match."""
@@ -136,8 +142,10 @@ class Backend(DriverErrors, ABC):
             return sum([len(page) async for page in pages])
         try:
             return await self._count(table, pushed)
+        except MastraError:
+            raise
         except Exception as error:
-            self._fail(error, f"count {table.name}")
+            raise self._translate(error, f"count {table.name}") from error
 
     async def write(self, *changes: Change) -> list[int]:
         """Apply all changes or none; the numbers of rows that each inserted, changed or deleted.
@@ -150,9 +158,11 @@ class Backend(DriverErrors, ABC):
         self._check_size(changes)
         try:
             return await self._write(changes)
+        except MastraError:
+            raise
         except Exception as error:
             tables = ", ".join(sorted({change.table.name for change in changes}))
-            self._fail(error, f"write {tables}")
+            raise self._translate(error, f"write {tables}") from error
 
     async def server(self) -> str:
         """The name and version that the database gives itself, for reports; empty if it has none."""
@@ -162,8 +172,10 @@ class Backend(DriverErrors, ABC):
         """Release what this backend opened; safe to call twice, and use opens it again."""
         try:
             await self._close()
+        except MastraError:
+            raise
         except Exception as error:
-            self._fail(error, "close")
+            raise self._translate(error, "close") from error
         finally:
             # What is opened again may be another database: a private one is empty.
             self._ready.done = False
@@ -196,8 +208,10 @@ class Backend(DriverErrors, ABC):
             )
             try:
                 rows = await self._find(table, step)
+            except MastraError:
+                raise
             except Exception as error:
-                self._fail(error, f"read {table.name}")
+                raise self._translate(error, f"read {table.name}") from error
             fetched = len(rows)
             if rows:
                 last = tuple([rows[-1][i] for i in positions])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, NoReturn, TypeAlias
+from typing import ClassVar, TypeAlias
 
 from mastra_core.errors import MastraError, StorageError
 
@@ -20,13 +20,6 @@ class DriverErrors:
     texts: ClassVar[Sequence[tuple[str, type[StorageError], str]]] = ()
     name: ClassVar[str] = "storage"
     place: str = ""
-
-    def _fail(self, error: Exception, doing: str) -> NoReturn:
-        """Raise the error as this library's; one that is already keeps what it was caused by."""
-        told = self._translate(error, doing)
-        if told is error:
-            raise error
-        raise told from error
 
     def _translate(self, error: Exception, doing: str) -> Exception:
         """The error as this library's: its own stay, a driver's are looked up in ``errors``."""

@@ -48,22 +48,28 @@ class SqlBackend(Backend):
         """The driver's rows of a SELECT beyond the waist (vectors, say); its errors are ours."""
         try:
             return await self._fetch(statement)
+        except MastraError:
+            raise
         except Exception as error:
-            self._fail(error, "read")
+            raise self._translate(error, "read") from error
 
     async def fetch_many(self, statements: Sequence[Statement]) -> list[Sequence[Any]]:
         """The same for several, in one round trip where the protocol has it."""
         try:
             return await self._fetch_many(statements)
+        except MastraError:
+            raise
         except Exception as error:
-            self._fail(error, "read")
+            raise self._translate(error, "read") from error
 
     async def execute(self, statements: Sequence[Statement]) -> list[int]:
         """Statements beyond the waist as one transaction; the affected rows of each."""
         try:
             return await self._execute(statements)
+        except MastraError:
+            raise
         except Exception as error:
-            self._fail(error, "write")
+            raise self._translate(error, "write") from error
 
     def check(self, statement: Statement, affected: int) -> None:
         """Raise the ``ConflictError`` of a statement that affected other than ``expect`` rows."""
@@ -82,8 +88,10 @@ class SqlBackend(Backend):
         """The name and version that the database gives itself."""
         try:
             return str((await self._fetch(Statement(self.dialect.version)))[0][0])
+        except MastraError:
+            raise
         except Exception as error:
-            self._fail(error, "ask for the version")
+            raise self._translate(error, "ask for the version") from error
 
     async def _find(self, table: Table, query: Query) -> list[Row]:
         rows = await self._fetch(self.dialect.select(table, query))

@@ -262,12 +262,14 @@ class EncryptedBackend(LayerBackend):
         return outcome
 
     def _changed(self, table: Table, before: Row, after: Row) -> dict[str, Value]:
-        """The columns in which two rows differ, sealed."""
-        hidden, key = self._sealing.hidden(table), [after[table.positions[n]] for n in table.key]
+        """The columns in which two rows differ, sealed; all sealed ones where the key differs."""
+        at, hidden = [table.positions[name] for name in table.key], self._sealing.hidden(table)
+        key = [after[i] for i in at]
+        moved = key != [before[i] for i in at]
         return {
             name: self._sealing.seal(table, name, new, key) if name in hidden else new
             for name, old, new in zip(table.names, before, after, strict=True)
-            if old != new or type(old) is not type(new)
+            if old != new or type(old) is not type(new) or (moved and name in hidden)
         }
 
 
