@@ -189,7 +189,7 @@ async def test_what_is_not_encrypted_is_read_only_where_that_is_said(bare, open_
     plain = BackendStore(bare, id="plain")
     await filled(plain)
     with pytest.raises(
-        AuthenticationError, match=r"content of mastra_messages \('m1',\) is not en"
+        AuthenticationError, match=r"content of mastra_messages \('m1',\): it is not en"
     ):
         await open_store().memory.list_messages("t")
     store = open_store(read_plain=True)
@@ -221,7 +221,7 @@ async def test_what_was_changed_or_moved_is_noticed_and_told_without_secrets(bar
     with pytest.raises(AuthenticationError) as caught:
         await store.memory.list_messages("t")
     text = str(caught.value)
-    assert text.startswith("content of mastra_messages ('m1',) does not open with the key '1'")
+    assert text.startswith("content of mastra_messages ('m1',): it does not open with the key '1'")
     assert not any(said in text for said in (OLD, NEW, SECRET, "secret"))
 
 

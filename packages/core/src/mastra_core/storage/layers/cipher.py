@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 import binascii
-import hmac
 import re
 from collections.abc import Mapping
+from hashlib import blake2b
 from typing import Final, NamedTuple
 
 from cryptography.exceptions import InvalidTag
@@ -21,7 +20,7 @@ PREFIX: Final = "mastra:aes256gcm:1:"
 NONCE_BYTES: Final = 12
 TAG_BYTES: Final = 16
 _INFO: Final = b"mastra storage encryption 1"
-_SEALED: Final = re.compile(re.escape(PREFIX) + r"([A-Za-z0-9_.-]+):([A-Za-z0-9_-]+=*)")
+KEY_ID: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
 class _Key(NamedTuple):
@@ -53,28 +52,27 @@ class Cipher:
         """The text sealed for one place."""
         key, plain = self._keys[self.current], text.encode()
         told = b"%d:%b%b" % (len(place), place, plain)
-        nonce = hmac.digest(key.nonces, told, "sha256")[:NONCE_BYTES]
+        nonce = blake2b(told, key=key.nonces, digest_size=NONCE_BYTES).digest()
         sealed = nonce + key.cipher.encrypt(nonce, plain, place)
-        return self._head + base64.urlsafe_b64encode(sealed).decode()
+        return self._head + binascii.b2a_base64(sealed, newline=False).decode()
 
-    def open(self, sealed: str, place: bytes, what: str) -> str:
-        """The text that was sealed for this place; ``what`` names it in an error."""
-        parts = _SEALED.fullmatch(sealed)
-        if parts is None:
-            raise AuthenticationError(f"{what} begins as encrypted text does, and is none")
-        key = self._keys.get(parts[1])
+    def open(self, sealed: str, place: bytes) -> str:
+        """The text that was sealed for this place; else an ``AuthenticationError`` that says why."""
+        name, _, text = sealed.removeprefix(PREFIX).partition(":")
+        key = self._keys.get(name)
         if key is None:
+            if not KEY_ID.fullmatch(name):
+                raise AuthenticationError("it begins as encrypted text does, and is none")
             raise AuthenticationError(
-                f"{what} is encrypted with the key {parts[1]!r}, which was not given; "
+                f"it is encrypted with the key {name!r}, which was not given; "
                 f"give it in old_keys (given: {', '.join(self.ids)})"
             )
         try:
-            data = base64.urlsafe_b64decode(parts[2])
-            nonce, body = data[:NONCE_BYTES], data[NONCE_BYTES:]
-            return key.cipher.decrypt(nonce, body, place).decode()
-        except (InvalidTag, binascii.Error, ValueError):
+            data = binascii.a2b_base64(text, strict_mode=True)
+            return key.cipher.decrypt(data[:NONCE_BYTES], data[NONCE_BYTES:], place).decode()
+        except (InvalidTag, ValueError):
             raise AuthenticationError(
-                f"{what} does not open with the key {parts[1]!r}: this is another key of that id, "
+                f"it does not open with the key {name!r}: this is another key of that id, "
                 "or the stored text was changed, or moved here from another row or column"
             ) from None
 

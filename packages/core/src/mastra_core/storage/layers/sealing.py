@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
-
 import msgspec
 
 from mastra_core.errors import AuthenticationError, InvalidArgumentError
@@ -12,7 +10,6 @@ from mastra_core.storage.layers.cipher import PREFIX, Cipher
 from mastra_core.storage.schema import Put, Row, Table, Value, Where
 
 _encode = msgspec.json.Encoder().encode
-_QUOTED: Final = f'"{PREFIX}'
 
 
 class Sealing:
@@ -86,16 +83,18 @@ class Sealing:
     def _open(self, table: Table, name: str, value: Value, key: Sequence[Value]) -> Value:
         if value is None:
             return None
-        what = f"{name} of {table.name} {tuple(key)}"
         if isinstance(value, str):
-            if table.by_name[name].type == "json" and value.startswith(_QUOTED):
-                return self.cipher.open(value[1:-1], _place(table, name, key), what)
-            if value.startswith(PREFIX):
-                return self.cipher.open(value, _place(table, name, key), what)
+            text = value[1:-1] if value[:1] == '"' and table.by_name[name].type == "json" else value
+            if text.startswith(PREFIX):
+                try:
+                    return self.cipher.open(text, _place(table, name, key))
+                except AuthenticationError as error:
+                    raise AuthenticationError(f"{_named(table, name, key)}: {error}") from None
         if self.read_plain:
             return value
         raise AuthenticationError(
-            f"{what} is not encrypted; with read_plain=True such values are read as they are"
+            f"{_named(table, name, key)}: it is not encrypted; with read_plain=True such values are "
+            "read as they are"
         )
 
     def is_current(self, value: Value) -> bool:
@@ -107,3 +106,7 @@ class Sealing:
 
 def _place(table: Table, name: str, key: Sequence[Value]) -> bytes:
     return _encode([table.name, name, *key])
+
+
+def _named(table: Table, name: str, key: Sequence[Value]) -> str:
+    return f"{name} of {table.name} {tuple(key)}"
