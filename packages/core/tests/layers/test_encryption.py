@@ -233,7 +233,7 @@ async def test_what_only_looks_encrypted_is_an_error_and_what_a_user_says_so_is_
     said = "mastra:aes256gcm:1:1:AAAA"
     await store.memory.save_thread(Thread(id="t", resource_id="r", title=said))
     assert (await store.memory.get_thread_by_id("t")).title == said
-    await bare.write(Update(THREADS, (), {"title": "mastra:aes256gcm:1:no"}))
+    await bare.write(Update(THREADS, (), {"title": "mastra:aes256gcm:1:no key:AA=="}))
     with pytest.raises(AuthenticationError, match="begins as encrypted text does, and is none"):
         await store.memory.get_thread_by_id("t")
 

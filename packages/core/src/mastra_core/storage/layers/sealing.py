@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+
 import msgspec
 
 from mastra_core.errors import AuthenticationError, InvalidArgumentError
