@@ -10,12 +10,6 @@ from mastra_core.storage.store import BackendStore
 
 
 @pytest.fixture(scope="session")
-def conformance_share():
-    """The contract in small: what is beneath has it in full."""
-    return 0.05
-
-
-@pytest.fixture(scope="session")
 def storage_factory():
     """Instances that share one memory, each with a layer of its own."""
     backend = InMemoryBackend()
