@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from mastra_conformance.rows import at, row
+from mastra_conformance.suite.faults import _shape, cases
 from mastra_conformance.wrappers import Faulty
 from mastra_core import ConflictError, Message, Thread, UnavailableError
 from mastra_core.storage.domains.memory import MemoryStorage
@@ -15,6 +16,7 @@ from mastra_core.storage.layers import Retry
 from mastra_core.storage.layers.repetition import repeatable
 from mastra_core.storage.layers.retry import RetryBackend
 from mastra_core.storage.schema import Advance, Delete, Put, Query, Update, Where
+from mastra_core.storage.store import BackendStore
 from mastra_core.storage.tables import MESSAGES, RESOURCES, SPANS, THREADS
 
 QUICK = Retry(first_pause=0.001, longest_pause=0.002)
@@ -219,6 +221,61 @@ async def test_another_writers_row_is_not_taken_for_ones_own(faulty, backend):
     with pytest.raises(UnavailableError):
         await backend.write(Put(THREADS, [thread("t", title="mine")], "fail"))
     assert await stored(faulty, "title") == [("another's",)]
+
+
+COMPARING = {
+    "batch_delete_items",
+    "batch_insert_items",
+    "delete_dataset",
+    "update_messages",
+    "update_thread",
+    "update_thread_resource_id",
+    "update_workflow_results",
+    "update_workflow_state",
+}
+
+
+async def cut_everywhere(cut):
+    """Cut each writing call at each of its operations; which raised, and what was seen of each."""
+    raised, seen = set(), {}
+    for position in range(12):
+        beneath = Faulty(InMemoryBackend())
+        store = BackendStore(beneath, id="cut").with_layers(QUICK)
+        for case in await cases(store):
+            before = await case.seen(store)
+            beneath.plan = [*([None] * position), cut]
+            try:
+                await case.call(store)
+            except UnavailableError:
+                raised.add(case.name)
+                if cut == "before":
+                    continue
+            reached, beneath.plan = not beneath.plan, []
+            after = await case.seen(store)
+            assert after != before, (case.name, position)
+            seen.setdefault(case.name, []).append((reached, _shape(after)))
+    return raised, seen
+
+
+@pytest.mark.asyncio
+async def test_every_writing_call_of_the_domains_is_done_whichever_operation_is_cut_before():
+    raised, seen = await cut_everywhere("before")
+    # (It takes experiments from the dataset that they are found by.)
+    assert raised == {"delete_dataset"}
+    assert len(seen) >= 12
+    for name, found in seen.items():
+        assert name in raised or found[0][0], name
+        assert not found[-1][0], name
+        assert all(shape == found[-1][1] for _, shape in found), name
+
+
+@pytest.mark.asyncio
+async def test_every_writing_call_is_done_once_whichever_answer_is_lost():
+    """Those that compare and set cannot tell whose change it was, and say so; none does it twice."""
+    raised, seen = await cut_everywhere("after")
+    assert raised == COMPARING
+    for name, found in seen.items():
+        assert all(shape == found[-1][1] for _, shape in found), name
 
 
 UNSAFE = {
