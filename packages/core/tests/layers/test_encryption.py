@@ -306,6 +306,48 @@ async def test_a_write_that_looks_into_sealed_columns_notices_who_came_between(b
 
 
 @pytest.mark.asyncio
+async def test_what_must_not_be_there_is_asked_for_in_the_write_itself(bare):
+    """The row comes when the write was tried already, and is none of those that it was tried on."""
+    backend = Encryption(key=NEW).over(bare)
+    await backend.write(Put(EXPERIMENT_RESULTS, [result("a", comment="1")]))
+    inner, turns = bare.write, [1]
+
+    async def meanwhile(*changes):
+        if turns:
+            turns.pop()
+            times = {"createdAt": at(0), "updatedAt": at(0)}
+            await inner(Put(THREADS, [row(THREADS, id="t", resourceId="r", title=None, **times)]))
+        return await inner(*changes)
+
+    bare.write = meanwhile
+    with pytest.raises(ConflictError) as caught:
+        await backend.write(
+            Update(EXPERIMENT_RESULTS, (Where("comment", "eq", "1"),), {"attempt": 1}),
+            Update(THREADS, (Where("resourceId", "eq", "r"),), {"resourceId": "r"}, expect=0),
+        )
+    assert caught.value.change == 1
+    assert await backend.find(EXPERIMENT_RESULTS, Query(columns=("attempt",))) == [(None,)]
+
+
+@pytest.mark.asyncio
+async def test_while_keys_are_rotated_a_conditional_write_costs_one_read_more(bare):
+    beneath = Faulty(bare)
+    layer = Encryption(key=NEW, key_id="new", old_keys={"old": OLD})
+    store = BackendStore(beneath, id="s").with_layers(layer)
+    await filled(store)
+    changes = [{"id": name, "content": {"metadata": {"n": 2}}} for name in ("m1", "m2")]
+    beneath.operations.clear()
+    await store.memory.update_messages(changes)
+    # One for each table of the write, beside the read and the write of the call itself.
+    assert sorted(beneath.operations)[:3] == [
+        "find mastra_messages",
+        "find mastra_messages",
+        "find mastra_threads",
+    ]
+    assert len(beneath.operations) == 4
+
+
+@pytest.mark.asyncio
 async def test_a_row_whose_key_changes_is_sealed_for_its_new_place(open_store):
     backend = open_store().memory.backend
     times = {"createdAt": at(0), "updatedAt": at(0)}

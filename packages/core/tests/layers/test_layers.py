@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from types import MappingProxyType
 
 import pytest
 
 from mastra_conformance.wrappers import Faulty
 from mastra_core import ConfigurationError, InMemoryStore, Mastra, MastraStorage, Message, Thread
-from mastra_core.errors import StorageError
+from mastra_core.errors import StorageError, UnavailableError
 from mastra_core.storage.domains.memory import MemoryStorage
 from mastra_core.storage.inmemory import InMemoryBackend
 from mastra_core.storage.layers import Encryption, LayerBackend, Retry, Telemetry, Timeout
@@ -163,3 +164,18 @@ def test_a_package_that_is_missing_is_named_with_its_extra(monkeypatch, layer, m
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(ConfigurationError, match=extra):
         InMemoryStore().with_layers(layer)
+
+
+@pytest.mark.asyncio
+async def test_an_error_keeps_the_drivers_as_its_cause_through_all_layers():
+    class Refusing(InMemoryBackend):
+        errors = MappingProxyType({ConnectionError: UnavailableError})
+
+        async def _find(self, table, query):
+            raise ConnectionRefusedError("port 1")
+
+    layers = (Retry(attempts=2, first_pause=0.001), Timeout(), Encryption(key=KEY))
+    memory = MemoryStorage(Refusing()).with_layers(*layers)
+    with pytest.raises(UnavailableError, match="port 1") as caught:
+        await memory.get_thread_by_id("t")
+    assert isinstance(caught.value.__cause__, ConnectionRefusedError)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final, TypeAlias
 
 import msgspec
@@ -213,43 +213,54 @@ class EncryptedBackend(LayerBackend):
     async def _rows(self, changes: Sequence[Change], without: set[Place]) -> Rows:
         """The rows that a write may look at or change, as they stand."""
         rows: Rows = {}
-        for change in changes:
-            table = change.table
-            _, stored, opened = rows.setdefault(table.name, (table, {}, {}))
-            key = [table.positions[name] for name in table.key]
-            for row in await self._about(change):
-                place = tuple([row[i] for i in key])
-                if (table.name, place) not in without:
-                    stored[place] = row
-            opened.clear()
+        for table in {change.table.name: change.table for change in changes}.values():
+            stored = {
+                place: row
+                for row in await self._about(
+                    table, [c for c in changes if c.table.name == table.name]
+                )
+                if (table.name, place := _key(table, row)) not in without
+            }
             plain = self._sealing.open_rows(table, table.names, stored.values(), len(table.names))
-            opened.update(zip(stored, plain, strict=True))
+            rows[table.name] = (table, stored, dict(zip(stored, plain, strict=True)))
         return rows
 
-    async def _about(self, change: Change) -> Iterable[Row]:
-        """The stored rows that a change may be about, whatever its sealed columns say."""
-        table = change.table
-        if not isinstance(change, Put):
-            seen = tuple([w for w in change.where if not self._sealing.hides(table, w)])
-            return await self.inner.find(table, Query(where=seen))
-        at = [table.positions[name] for name in table.key]
-        keys = list(dict.fromkeys([tuple([row[i] for i in at]) for row in change.rows]))
+    async def _about(self, table: Table, changes: Sequence[Change]) -> list[Row]:
+        """The stored rows that changes may be about, whatever their sealed columns say."""
+        keys: dict[Key, None] = {}
         found: list[Row] = []
-        for start in range(0, len(keys), AT_ONCE):
-            some = keys[start : start + AT_ONCE]
-            *head, last = table.key
-            for first in dict.fromkeys([key[:-1] for key in some]):
-                ends = tuple([key[-1] for key in some if key[:-1] == first])
-                where = [Where(n, "eq", v) for n, v in zip(head, first, strict=True)]
-                query = Query(where=(*where, Where(last, "in", ends)))
-                found += await self.inner.find(table, query)
+        for change in changes:
+            if isinstance(change, Put):
+                keys.update(dict.fromkeys([_key(table, row) for row in change.rows]))
+                continue
+            named = pinned(table, change.where)
+            if named is not None:
+                keys[tuple([named[name] for name in table.key])] = None  # type: ignore[misc]
+                continue
+            seen = tuple([w for w in change.where if not self._sealing.hides(table, w)])
+            found += await self.inner.find(table, Query(where=seen))
+        *head, last = table.key
+        ends: dict[Key, list[Value]] = {}
+        for key in keys:
+            ends.setdefault(key[:-1], []).append(key[-1])
+        for first, values in ends.items():
+            where = tuple([Where(n, "eq", v) for n, v in zip(head, first, strict=True)])
+            for start in range(0, len(values), AT_ONCE):
+                some = Where(last, "in", tuple(values[start : start + AT_ONCE]))
+                found += await self.inner.find(table, Query(where=(*where, some)))
         return found
 
     def _outcome(
         self, changes: Sequence[Change], rows: Rows, trial: Trial, places: set[Place]
     ) -> list[Change]:
         """What a trial did, as changes that hold only while the rows are as they were read."""
-        outcome: list[Change] = []
+        # What must not be there cannot be seen among the rows that are: it is asked again.
+        outcome = [
+            self._sealed(change)
+            for i, change in enumerate(changes)
+            if not isinstance(change, Put) and change.expect == 0 and self._direct(change)
+            if all(other.table.name != change.table.name for other in changes[:i])
+        ]
         for name, (table, stored, opened) in rows.items():
             columns = looked_at(table, changes)
             for place in sorted([key for at, key in places if at == name], key=repr):
@@ -271,6 +282,10 @@ class EncryptedBackend(LayerBackend):
             for name, old, new in zip(table.names, before, after, strict=True)
             if old != new or type(old) is not type(new) or (moved and name in hidden)
         }
+
+
+def _key(table: Table, row: Row) -> Key:
+    return tuple([row[table.positions[name]] for name in table.key])
 
 
 def _exact(where: Where) -> bool:
