@@ -9,7 +9,7 @@ from typing import ClassVar, Self
 
 import msgspec
 
-from mastra_core.errors import LimitExceededError
+from mastra_core.errors import LimitExceededError, MastraError
 from mastra_core.storage.driver_errors import DriverErrors
 from mastra_core.storage.loops import Once
 from mastra_core.storage.matching import matches
@@ -73,6 +73,10 @@ class Backend(DriverErrors, ABC):
         self._declared.update({table.name: table for table in tables})
         self._ready.done = False
 
+    def leave_setup(self) -> None:
+        """Set nothing up by itself any more: that is left to an explicit ``setup``."""
+        self.auto_setup = False
+
     async def setup(self, tables: Sequence[Table] = ()) -> None:
         """Create what is missing of the declared tables: tables, columns and indexes.
 
@@ -86,6 +90,8 @@ class Backend(DriverErrors, ABC):
     async def _prepare(self) -> None:
         try:
             await self._setup(tuple(self._declared.values()))
+        except MastraError:
+            raise
         except Exception as error:
             raise self._translate(error, "set up the tables") from error
 
@@ -103,6 +109,8 @@ class Backend(DriverErrors, ABC):
             return []
         try:
             return await self._find(table, self._completed(table, query))
+        except MastraError:
+            raise
         except Exception as error:
             raise self._translate(error, f"read {table.name}") from error
 
@@ -117,6 +125,8 @@ class Backend(DriverErrors, ABC):
             await self.setup((table,))
         try:
             return await self._find_many(table, [self._completed(table, q) for q in queries])
+        except MastraError:
+            raise
         except Exception as error:
             raise self._translate(error, f"read {table.name}") from error
 
@@ -132,6 +142,8 @@ class Backend(DriverErrors, ABC):
             return sum([len(page) async for page in pages])
         try:
             return await self._count(table, pushed)
+        except MastraError:
+            raise
         except Exception as error:
             raise self._translate(error, f"count {table.name}") from error
 
@@ -146,6 +158,8 @@ class Backend(DriverErrors, ABC):
         self._check_size(changes)
         try:
             return await self._write(changes)
+        except MastraError:
+            raise
         except Exception as error:
             tables = ", ".join(sorted({change.table.name for change in changes}))
             raise self._translate(error, f"write {tables}") from error
@@ -158,6 +172,8 @@ class Backend(DriverErrors, ABC):
         """Release what this backend opened; safe to call twice, and use opens it again."""
         try:
             await self._close()
+        except MastraError:
+            raise
         except Exception as error:
             raise self._translate(error, "close") from error
         finally:
@@ -192,6 +208,8 @@ class Backend(DriverErrors, ABC):
             )
             try:
                 rows = await self._find(table, step)
+            except MastraError:
+                raise
             except Exception as error:
                 raise self._translate(error, f"read {table.name}") from error
             fetched = len(rows)

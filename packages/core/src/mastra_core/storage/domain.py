@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import random
 from collections.abc import Awaitable, Callable, Mapping
-from typing import ClassVar, TypeVar
+from typing import ClassVar, Self, TypeVar
 
 from mastra_core.errors import ConflictError
 from mastra_core.storage.backend import Backend
+from mastra_core.storage.layers.base import Layer, layered
 from mastra_core.storage.paging import Window
 from mastra_core.storage.schema import Order, Query, Row, Table, Where, complete
 
@@ -30,6 +32,17 @@ class StorageDomain:
     def __init__(self, backend: Backend) -> None:
         self.backend = backend
         backend.declare(*self.tables)
+
+    def over(self, backend: Backend) -> Self:
+        """The same domain over another backend, which is told of its tables."""
+        other = copy.copy(self)
+        other.backend = backend
+        backend.declare(*self.tables)
+        return other
+
+    def with_layers(self, *layers: Layer) -> Self:
+        """The same domain with layers around its backend, the first nearest to the caller."""
+        return self.over(layered(self.backend, layers))
 
     async def _page(
         self,

@@ -48,6 +48,8 @@ class SqlBackend(Backend):
         """The driver's rows of a SELECT beyond the waist (vectors, say); its errors are ours."""
         try:
             return await self._fetch(statement)
+        except MastraError:
+            raise
         except Exception as error:
             raise self._translate(error, "read") from error
 
@@ -55,6 +57,8 @@ class SqlBackend(Backend):
         """The same for several, in one round trip where the protocol has it."""
         try:
             return await self._fetch_many(statements)
+        except MastraError:
+            raise
         except Exception as error:
             raise self._translate(error, "read") from error
 
@@ -62,6 +66,8 @@ class SqlBackend(Backend):
         """Statements beyond the waist as one transaction; the affected rows of each."""
         try:
             return await self._execute(statements)
+        except MastraError:
+            raise
         except Exception as error:
             raise self._translate(error, "write") from error
 
@@ -82,6 +88,8 @@ class SqlBackend(Backend):
         """The name and version that the database gives itself."""
         try:
             return str((await self._fetch(Statement(self.dialect.version)))[0][0])
+        except MastraError:
+            raise
         except Exception as error:
             raise self._translate(error, "ask for the version") from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import os
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final, Literal, Self, TypeVar
@@ -22,6 +23,7 @@ from mastra_core.storage.domains.observability import ObservabilityStorage
 from mastra_core.storage.domains.scores import ScoresStorage
 from mastra_core.storage.domains.workflows import WorkflowsStorage
 from mastra_core.storage.inmemory import InMemoryBackend
+from mastra_core.storage.layers.base import Layer, layered
 from mastra_core.storage.loops import Once
 from mastra_core.storage.retention import Bounds, Policies, Pruned, policies, prune
 
@@ -79,7 +81,7 @@ class MastraStorage:
         }
         if self.disable_init:
             for domain in self._domains.values():
-                domain.backend.auto_setup = False
+                domain.backend.leave_setup()
 
     @property
     def memory(self) -> MemoryStorage:
@@ -123,6 +125,17 @@ class MastraStorage:
             f"storage {self.id!r} has no {name} domain; give one in domains={{{name!r}: …}} or as "
             "part of a default storage"
         )
+
+    def with_layers(self, *layers: Layer) -> Self:
+        """The same storage with layers around its backends, the first nearest to the caller.
+
+        This one stays as it is, and both are on the same connections: closing either closes them.
+        """
+        other = copy.copy(self)
+        around = {id(d.backend): layered(d.backend, layers) for d in self._domains.values()}
+        domains = {name: d.over(around[id(d.backend)]) for name, d in self._domains.items()}
+        vars(other).update(_domains=domains, _init=Once())
+        return other
 
     async def init(self) -> None:
         """Create what is missing of all domains' tables.
@@ -193,7 +206,10 @@ class MastraStorage:
 
 
 class BackendStore(MastraStorage):
-    """All domains on one backend: what an adapter's store class extends."""
+    """All domains on one backend: what an adapter's store class extends.
+
+    ``backend`` is the adapter's own, also where domains have layers around it.
+    """
 
     domain_types: ClassVar[Mapping[str, type[StorageDomain]]] = DOMAINS
 

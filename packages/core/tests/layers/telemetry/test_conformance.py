@@ -1,0 +1,3 @@
+"""The contract, through the layer."""
+
+from mastra_conformance.suite import *  # noqa: F403
