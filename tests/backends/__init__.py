@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from backends import (
+    chroma_server,
     cloudflare,
     convex,
     dynoxide,
@@ -59,6 +60,7 @@ SERVERS: Mapping[str, Server] = {
     "upstash-vector": Server(upstash_vector.cosine, "MASTRA_UPSTASH_VECTOR", ("token", "metric")),
     "upstash-vector-euclidean": Server(upstash_vector.euclidean),
     "qdrant": Server(qdrant.front, "MASTRA_QDRANT", ("api_key",)),
+    "chroma": Server(chroma_server.with_folder, "MASTRA_CHROMA", ("api_key", "tenant", "database")),
     "durable-objects": Server(cloudflare.durable_objects, "MASTRA_CLOUDFLARE_DO", ("token",)),
     "d1": Server(cloudflare.d1, "MASTRA_D1", ("api_token",)),
     "convex": Server(convex.plain, "MASTRA_CONVEX", ("admin_auth_token",)),

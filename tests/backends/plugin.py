@@ -58,6 +58,8 @@ upstash_vector = _running("upstash-vector")
 upstash_vector_euclidean = _running("upstash-vector-euclidean")
 # The REST API of Qdrant over the local mode of its client, or the server that is named.
 qdrant = _running("qdrant")
+# Chroma's own server, with a folder of its own.
+chroma = _running("chroma")
 # Cloudflare D1 in workerd, behind its REST API; ``extra`` has a token that may only read.
 d1 = _running("d1")
 # The Worker that mastra-cloudflare ships, in workerd.
