@@ -22,6 +22,8 @@ T = TypeVar("T")
 THREADS: Final = 4
 BATCH: Final = 1000
 PAGE: Final = 1000
+# Chroma shares what it opens of one folder among its clients, and is not made for two at once.
+OPENING: Final = threading.Lock()
 
 
 class Embedded:
@@ -30,13 +32,13 @@ class Embedded:
     batch = BATCH
     results = 2**31 - 1
     faithful = False
+    leaks = True
 
     def __init__(self, path: str | None, client: Any, *, tenant: str, database: str) -> None:
         self._path = path
         self._given = client
         self._place = {"tenant": tenant, "database": database}
         self._opened: Any = None
-        self._opening = threading.Lock()
         self._threads: ThreadPoolExecutor | None = None
 
     async def find(self, name: str) -> Collection | None:
@@ -118,11 +120,15 @@ class Embedded:
     async def close(self) -> None:
         """Close the folder, and end the threads."""
         threads, self._threads = self._threads, None
-        opened, self._opened = self._opened, None
         if threads is not None:
-            await asyncio.get_running_loop().run_in_executor(None, threads.shutdown)
-        if opened is not None:
-            opened.close()
+            await asyncio.get_running_loop().run_in_executor(None, self._end, threads)
+
+    def _end(self, threads: ThreadPoolExecutor) -> None:
+        threads.shutdown()
+        with OPENING:
+            opened, self._opened = self._opened, None
+            if opened is not None:
+                opened.close()
 
     async def _run(self, do: Callable[[Any], Any]) -> Any:
         """What is done with the client: in a thread, or here if the client is an asynchronous one."""
@@ -148,7 +154,7 @@ class Embedded:
     def _client(self) -> Any:
         if self._given is not None:
             return self._given
-        with self._opening:
+        with OPENING:
             if self._opened is None:
                 self._opened = self._open()
             return self._opened

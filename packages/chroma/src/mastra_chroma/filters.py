@@ -7,6 +7,7 @@ filter asks (``records.LOOSE``) is found by every condition on that key.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Final, TypeAlias
 
@@ -53,8 +54,7 @@ def _said(key: str, node: Compare) -> Where | None:
         case "contains" if not isinstance(node.value, str):
             return _joined("$and", [_has(key, value) for value in values])
         case "gt" | "gte" | "lt" | "lte" if not isinstance(node.value, (str, tuple)):
-            # Chroma may round what is beyond doubles.
-            return {key: {f"${node.op}": node.value}} if abs(node.value) < EXACT else None
+            return _ordered(key, node.op, node.value)
         case _:
             return None
 
@@ -75,8 +75,26 @@ def _negated(key: str, node: Compare) -> Where | None:
             return None
 
 
+def _ordered(key: str, op: str, value: float) -> Where | None:
+    """A little more than is asked: Chroma cuts a limit to a whole number to compare whole ones with it."""
+    if abs(value) >= EXACT:
+        return None
+    word, limit = ("$gte", -math.inf) if op.startswith("g") else ("$lte", math.inf)
+    return {key: {word: _beyond(value, limit)}}
+
+
+def _beyond(value: float, limit: float) -> float:
+    """A little beyond a number: of others than short ones the last bit is lost where they are stored."""
+    return math.nextafter(math.nextafter(float(value), limit), limit)
+
+
 def _equal(key: str, value: Scalar) -> list[Where]:
-    return [{key: {"$eq": value}}, *({key: {"$contains": one}} for one in _kinds(value))]
+    if isinstance(value, float) and not value.is_integer():
+        low, high = _beyond(value, -math.inf), _beyond(value, math.inf)
+        alone: Where = {"$and": [{key: {"$gte": low}}, {key: {"$lte": high}}]}
+    else:
+        alone = {key: {"$eq": value}}
+    return [alone, *({key: {"$contains": one}} for one in _kinds(value))]
 
 
 def _unequal(key: str, value: Scalar) -> list[Where]:
@@ -101,7 +119,10 @@ def _kinds(value: Scalar) -> list[Scalar]:
 
 
 def _exact(value: Scalar) -> bool:
-    return isinstance(value, (str, bool)) or abs(value) < EXACT
+    """Whether what Chroma finds equal to a value is equal to it."""
+    if isinstance(value, (str, bool)):
+        return True
+    return abs(value) < EXACT and (isinstance(value, int) or value.is_integer())
 
 
 def _joined(word: str, parts: Sequence[Where]) -> Where | None:

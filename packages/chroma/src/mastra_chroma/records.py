@@ -13,6 +13,7 @@ import base64
 import math
 from array import array
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any, Final, TypeAlias, cast
 
 from mastra_core.records import JsonObject
@@ -32,6 +33,10 @@ INT64: Final = 2**63
 EXACT: Final = 2**53
 # How many dotted keys a record has at most: each is a row of its own in Chroma.
 DOTTED: Final = 64
+# Powers of ten that doubles hold.
+POWER: Final = 22
+# How far, in parts of it, a number may be from what was given.
+NEAR: Final = 1e-14
 # How far a vector may be from the one that is kept beside it, in parts of its length.
 CLOSE: Final = 1e-4
 # Below it 32 bits do not hold the square of a length, and nothing comes back as it was.
@@ -115,7 +120,7 @@ class Read:
         for key, value in beside.items():
             dotted = {} if key in names else _Dotted(key, value).found
             if key in dotted or key not in rest:
-                if any(rest.get(one) != held for one, held in dotted.items()):
+                if not all(_as_stored(rest.get(one), held) for one, held in dotted.items()):
                     continue
                 whole[key] = value
                 for one in dotted:
@@ -183,6 +188,12 @@ class _Dotted:
             self.loose = True
 
 
+def _as_stored(found: Any, held: Any) -> bool:
+    if isinstance(found, float) and isinstance(held, float):
+        return math.isclose(found, held, rel_tol=NEAR)
+    return bool(found == held)
+
+
 def _near(value: Any) -> Any:
     """What compares with everything as the value does; ``None`` if Chroma has nothing like it."""
     if _holds(value):
@@ -194,8 +205,9 @@ def _near(value: Any) -> Any:
             return None
     if isinstance(value, list):
         items = cast("list[Any]", value)
-        plain = [item for item in items if type(item) in (int, float) and abs(item) < EXACT]
-        return [float(item) + 0.0 for item in plain] if items and len(plain) == len(items) else None
+        near = [_near(item) for item in items if type(item) in (int, float) and abs(item) < EXACT]
+        short = len(near) == len(items) and all(map(_short, map(float, near)))
+        return [float(item) for item in near] if short and near else None
     return None
 
 
@@ -207,10 +219,17 @@ def _holds(value: Any) -> bool:
     return _holds_one(value)
 
 
+def _short(value: float) -> bool:
+    """Whether Chroma reads a number as it is: of others the last bit is another one."""
+    sign, digits, exponent = Decimal(repr(value)).as_tuple()
+    small = isinstance(exponent, int) and abs(exponent) <= POWER
+    return small and int("".join(map(str, digits))) < EXACT and not (value == 0 and sign)
+
+
 def _holds_one(value: Any) -> bool:
     kind = type(value)
     if kind is int:
         return -INT64 <= value < INT64
     if kind is float:
-        return not (value == 0 and math.copysign(1.0, value) < 0)
+        return _short(value)
     return kind in (str, bool)

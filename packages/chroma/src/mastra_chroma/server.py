@@ -99,6 +99,7 @@ class Server:
         self.results = CLOUD if cloud else 2**31 - 1
         # (The Cloud keeps vectors otherwise, and takes no texts of their length beside them.)
         self.faithful = cloud
+        self.leaks = not cloud
 
     async def find(self, name: str) -> Collection | None:
         """The collection of this name."""

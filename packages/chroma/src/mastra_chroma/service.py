@@ -57,6 +57,8 @@ class Service(Protocol):
     results: int
     # Whether vectors of unit length come back as they were given.
     faithful: bool
+    # Whether deleting a collection leaves lists of its records behind.
+    leaks: bool
 
     async def find(self, name: str) -> Collection | None:
         """The collection of this name."""

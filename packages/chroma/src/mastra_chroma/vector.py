@@ -60,7 +60,7 @@ class ChromaVector(MastraVector):
     exact: ClassVar[bool] = False
     index_options = IndexOptions
     index_names: ClassVar[str] = (
-        r"(?!.*\.\.)(?![0-9]+(\.[0-9]+){3}$)[A-Za-z0-9][A-Za-z0-9._-]{1,510}[A-Za-z0-9]"
+        r"(?!.*\.\.)(?![0-9]+(\.[0-9]+){3}$)[A-Za-z0-9][A-Za-z0-9._-]{1,126}[A-Za-z0-9]"
     )
 
     def __init__(
@@ -112,6 +112,10 @@ class ChromaVector(MastraVector):
         return await self._at(index, self._service.count)
 
     async def _delete_index(self, index: Index) -> None:
+        if self._service.leaks:
+            # Lists of a collection that is deleted come up again in records of others.
+            names = [name async for ids in self._pages(index, None) for name in ids]
+            await self._delete(index, names)
         self._handles.pop(index.name, None)
         await self._service.drop(index.name)
 
