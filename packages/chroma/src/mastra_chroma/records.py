@@ -138,15 +138,24 @@ class Read:
         if self._vector is None:
             return None
         stored = array("f", [x or 0.0 for x in self._vector])
+        given = self._kept
+        return (given if given is not None and _same(given, stored) else stored).tolist()
+
+    @property
+    def torn(self) -> bool:
+        """Whether the vector is another than belongs to the metadata: one of them was just changed."""
+        return self._vector is not None and self._kept is not None and self.vector != self._kept.tolist()
+
+    @property
+    def _kept(self) -> array[float] | None:
+        """The vector that is kept beside the metadata."""
         text = self._stored.get(VECTOR)
-        if not isinstance(text, str):
-            return stored.tolist()
         given = array("f")
         try:
-            given.frombytes(base64.b64decode(text, validate=True))
+            given.frombytes(base64.b64decode(text, validate=True) if isinstance(text, str) else b"")
         except ValueError:
-            return stored.tolist()
-        return given.tolist() if _same(given, stored) else stored.tolist()
+            return None
+        return given or None
 
 
 def _same(given: array[float], stored: array[float]) -> bool:

@@ -29,6 +29,8 @@ class Search:
         self.wanted = wanted
         self.found: dict[str, Match] = {}
         self.seen: set[str] = set()
+        # What was found while it was changed: its vector is not that of its metadata.
+        self.torn: set[str] = set()
         self.done = False
         self._most = limit
         self._limit = min(wanted.top_k, limit)
@@ -62,10 +64,10 @@ class Search:
         self._limit = min(self._limit * WIDER, self._most)
 
     def add(self, rows: Rows) -> None:
-        """Take what was left out; it comes with its vectors."""
+        """Take what was left out, and again what was torn; it comes with its vectors."""
         score = SCORES[self.index.metric]
         for number, embedding in enumerate(rows.embeddings or []):
-            if rows.ids[number] not in self.seen:
+            if rows.ids[number] in self.torn or rows.ids[number] not in self.seen:
                 vector = array("f", self._read(rows, number).vector or embedding)
                 self._add(rows, number, score(self.wanted.vector, vector))
 
@@ -79,6 +81,8 @@ class Search:
     def _add(self, rows: Rows, number: int, score: float) -> None:
         read = self._read(rows, number)
         self.seen.add(read.id)
+        (self.torn.add if read.torn else self.torn.discard)(read.id)
+        self.found.pop(read.id, None)
         metadata = read.metadata
         if holds(self.wanted.where, metadata):
             self.found[read.id] = Match(

@@ -49,6 +49,8 @@ STATUS: Final[dict[int, type[StorageError]]] = {
     422: InvalidArgumentError,
     429: UnavailableError,
 }
+# How often what is just being changed is looked at again; what others wrote stays as it is.
+ATTEMPTS: Final = 5
 # Writers of one id in this process, whichever store they use.
 TURNS: Final = Turns()
 
@@ -166,6 +168,7 @@ class ChromaVector(MastraVector):
         short = [search for search in searches if search.short]
         if short:
             await self._look_through(index, short, sent)
+        await self._mend(index, searches)
         return [list(search.found.values()) for search in searches]
 
     async def _look_through(
@@ -174,11 +177,24 @@ class ChromaVector(MastraVector):
         """Look at what the approximate searches left out, if they did."""
         names = [name async for ids in self._pages(index, sent) for name in ids]
         missing = [name for name in names if any(name not in one.seen for one in short)]
+        await self._look_at(index, missing, short)
+
+    async def _mend(self, index: Index, searches: Sequence[Search]) -> None:
+        """Look again at what others changed meanwhile: a server reads vectors and metadata apart."""
+        for _ in range(ATTEMPTS):
+            torn = set[str]().union(*(search.torn for search in searches))
+            if not torn:
+                return
+            await self._look_at(index, sorted(torn), searches)
+
+    async def _look_at(
+        self, index: Index, names: Sequence[str], searches: Sequence[Search]
+    ) -> None:
         batch = self._service.batch
-        for start in range(0, len(missing), batch):
-            part = missing[start : start + batch]
+        for start in range(0, len(names), batch):
+            part = list(names[start : start + batch])
             rows = await self._get(index, ["metadatas", "documents", "embeddings"], ids=part)
-            for search in short:
+            for search in searches:
                 search.add(rows)
 
     async def _update(
