@@ -9,6 +9,8 @@ import threading
 from array import array
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from operator import itemgetter
 from typing import Any, Final, TypeVar
 
 from chromadb import PersistentClient
@@ -51,14 +53,15 @@ class Embedded:
             if isinstance(error.__cause__, NotFoundError):
                 return None
             raise
-        dimension: Any = (found.metadata or {}).get("dimension")
+        metadata: dict[str, Any] = found.metadata or {}
+        dimension: Any = metadata.get("dimension")
         if not isinstance(dimension, int):
             # The client does not tell it; the vectors have it.
             some = await self.get(found, {"limit": 1, "include": ["embeddings"]})
             dimension = len(some.embeddings[0]) if some.embeddings else None
         return Collection(
             handle=found,
-            metadata=found.metadata or {},
+            metadata=metadata,
             configuration=found.configuration_json or {},
             dimension=dimension,
         )
@@ -73,10 +76,8 @@ class Embedded:
         """The names of all collections."""
         names: list[str] = []
         while True:
-            start = len(names)
-            found = await self._run(
-                lambda client, start=start: client.list_collections(limit=PAGE, offset=start)
-            )
+            body = {"limit": PAGE, "offset": len(names)}
+            found = await self._run(partial(_listed, body))
             names += [one.name for one in found]
             if len(found) < PAGE:
                 return names
@@ -104,10 +105,7 @@ class Embedded:
         vectors: list[array[float]] = body["query_embeddings"]
         sent = {**body, "query_embeddings": [one.tolist() for one in vectors]}
         found = await self._run(lambda _: handle.query(**sent))
-        return [
-            _rows(found, lambda column, number=number: column[number])
-            for number in range(len(vectors))
-        ]
+        return [_rows(found, itemgetter(number)) for number in range(len(vectors))]
 
     async def change(self, handle: Any, verb: str, body: Body) -> None:
         """``upsert``, ``update`` or ``delete`` records."""
@@ -162,9 +160,7 @@ class Embedded:
     def _open(self) -> Any:
         assert self._path is not None
         try:
-            return PersistentClient(
-                self._path, Settings(anonymized_telemetry=False), **self._place
-            )
+            return PersistentClient(self._path, Settings(anonymized_telemetry=False), **self._place)
         except ValueError as error:
             if "different settings" not in str(error):
                 raise
@@ -172,6 +168,10 @@ class Embedded:
                 f"the folder {self._path!r} is open in this process with other settings; give that "
                 "client as client"
             ) from error
+
+
+def _listed(body: Body, client: Any) -> Any:
+    return client.list_collections(**body)
 
 
 async def _awaited(value: Any) -> Any:

@@ -71,7 +71,12 @@ def held_of(metadata: Mapping[str, Any]) -> Held:
             beside[key] = value
     for key, value in beside.items():
         dotted = _Dotted(key, value)
-        if key in loose or dotted.loose or len(held) + len(dotted.found) > DOTTED or dotted.found.keys() & held:
+        if (
+            key in loose
+            or dotted.loose
+            or len(held) + len(dotted.found) > DOTTED
+            or dotted.found.keys() & held
+        ):
             loose.add(key)
             continue
         held.update(dotted.found)
@@ -144,7 +149,11 @@ class Read:
     @property
     def torn(self) -> bool:
         """Whether the vector is another than belongs to the metadata: one of them was just changed."""
-        return self._vector is not None and self._kept is not None and self.vector != self._kept.tolist()
+        return (
+            self._vector is not None
+            and self._kept is not None
+            and self.vector != self._kept.tolist()
+        )
 
     @property
     def _kept(self) -> array[float] | None:
@@ -213,7 +222,7 @@ def _near(value: Any) -> Any:
         except OverflowError:
             return None
     if isinstance(value, list):
-        items = cast("list[Any]", value)
+        items = cast("Sequence[Any]", value)
         near = [_near(item) for item in items if type(item) in (int, float) and abs(item) < EXACT]
         short = len(near) == len(items) and all(map(_short, map(float, near)))
         return [float(item) for item in near] if short and near else None
@@ -223,8 +232,9 @@ def _near(value: Any) -> Any:
 def _holds(value: Any) -> bool:
     """Whether Chroma gives a value back as it is."""
     if isinstance(value, list):
-        items = cast("list[Any]", value)
-        return len({type(item) for item in items}) == 1 and all(map(_holds_one, items))
+        items = cast("Sequence[Any]", value)
+        kinds = {cast("type[object]", type(item)) for item in items}
+        return len(kinds) == 1 and all(map(_holds_one, items))
     return _holds_one(value)
 
 
@@ -236,9 +246,9 @@ def _short(value: float) -> bool:
 
 
 def _holds_one(value: Any) -> bool:
-    kind = type(value)
+    kind = cast("type[object]", type(value))
     if kind is int:
-        return -INT64 <= value < INT64
+        return bool(-INT64 <= value < INT64)
     if kind is float:
         return _short(value)
-    return kind in (str, bool)
+    return kind is str or kind is bool

@@ -17,7 +17,7 @@ from urllib.parse import quote
 import httpx
 import msgspec
 
-from mastra_chroma.service import MISSING, Body, Collection, RefusedError, Rows
+from mastra_chroma.service import MISSING, Body, Collection, Metadata, RefusedError, Rows
 from mastra_core.storage.http import Endpoint
 
 PAGE: Final = 100
@@ -43,7 +43,7 @@ class _Found(msgspec.Struct):
 
 class _Records(msgspec.Struct):
     ids: list[str]
-    metadatas: list[dict[str, Any] | None] | None = None
+    metadatas: list[Metadata] | None = None
     documents: list[str | None] | None = None
     embeddings: list[list[float] | None] | None = None
 
@@ -59,7 +59,7 @@ class _Records(msgspec.Struct):
 class _Nearest(msgspec.Struct):
     ids: list[list[str]]
     distances: list[list[float | None]] | None = None
-    metadatas: list[list[dict[str, Any] | None]] | None = None
+    metadatas: list[list[Metadata]] | None = None
     documents: list[list[str | None]] | None = None
     embeddings: list[list[list[float] | None]] | None = None
 

@@ -9,6 +9,7 @@ import msgspec
 
 # What Chroma's API takes and gives: the same names by HTTP and in its client.
 Body: TypeAlias = dict[str, Any]
+Metadata: TypeAlias = dict[str, Any] | None
 
 MISSING: Final = 404
 
@@ -33,7 +34,8 @@ class Collection(msgspec.Struct, frozen=True, kw_only=True):
     def space(self) -> str:
         """How distances are measured."""
         for kind in ("hnsw", "spann"):
-            found: object = (self.configuration.get(kind) or {}).get("space")
+            graph: Mapping[str, Any] = self.configuration.get(kind) or {}
+            found = graph.get("space")
             if isinstance(found, str):
                 return found
         return str(self.metadata.get("hnsw:space", "l2"))
@@ -43,7 +45,7 @@ class Rows(msgspec.Struct, frozen=True, kw_only=True):
     """Records that were asked for, column by column; a column that was not is ``None``."""
 
     ids: list[str]
-    metadatas: list[Mapping[str, Any] | None] | None = None
+    metadatas: list[Metadata] | None = None
     documents: list[str | None] | None = None
     embeddings: list[Any] | None = None
     distances: list[float | None] | None = None

@@ -21,7 +21,7 @@ from mastra_chroma.records import (
     replacing,
 )
 from mastra_chroma.search import Search
-from mastra_chroma.service import MISSING, Body, Collection, RefusedError, Rows
+from mastra_chroma.service import MISSING, Body, Collection, Metadata, RefusedError, Rows
 from mastra_chroma.settings import ChromaOptions, IndexOptions, connected
 from mastra_core.errors import (
     AuthenticationError,
@@ -162,7 +162,7 @@ class ChromaVector(MastraVector):
         searches = [Search(index, one, limit=self._service.results) for one in wanted]
         while open_ := [search for search in searches if not search.done]:
             body = open_[0].body([search.wanted.vector for search in open_], sent)
-            answers = await self._at(index, lambda handle, body=body: self._service.query(handle, body))
+            answers = await self._nearest(index, body)
             for search, rows in zip(open_, answers, strict=True):
                 search.take(rows)
         short = [search for search in searches if search.short]
@@ -170,6 +170,9 @@ class ChromaVector(MastraVector):
             await self._look_through(index, short, sent)
         await self._mend(index, searches)
         return [list(search.found.values()) for search in searches]
+
+    async def _nearest(self, index: Index, body: Body) -> list[Rows]:
+        return await self._at(index, lambda handle: self._service.query(handle, body))
 
     async def _look_through(
         self, index: Index, short: Sequence[Search], sent: Where | None
@@ -267,7 +270,7 @@ class ChromaVector(MastraVector):
             if len(rows.ids) < batch:
                 return
 
-    async def _stored(self, index: Index, names: Sequence[str]) -> dict[str, Any]:
+    async def _stored(self, index: Index, names: Sequence[str]) -> dict[str, Metadata]:
         """The metadata of those that are there."""
         rows = await self._get(index, ["metadatas"], ids=list(names))
         return dict(zip(rows.ids, rows.metadatas or [], strict=True))
@@ -334,9 +337,8 @@ def _described(name: str, found: Collection) -> Index:
     return Index(name=name, dimension=dimension, metric=metric)
 
 
-def _changed(old: Any, held: Held, kept: Held) -> Held:
+def _changed(old: Metadata, held: Held, kept: Held) -> Held:
     """Other metadata for a record: what is kept of its vector and document stays."""
-    stays = {
-        key: value for key, value in (old or {}).items() if key in (VECTOR, NO_DOCUMENT)
-    }
-    return replacing(old, {**stays, **held, **kept})
+    before = old or {}
+    stays: Held = {key: before[key] for key in (VECTOR, NO_DOCUMENT) if key in before}
+    return replacing(before, {**stays, **held, **kept})
