@@ -18,6 +18,7 @@ from typing import Any, Final, TypeAlias, cast
 
 from mastra_core.records import JsonObject
 from mastra_core.storage.codec import from_json, to_json
+from mastra_core.vector.flat import Flat
 from mastra_core.vector.schema import Item
 
 Held: TypeAlias = dict[str, Any]
@@ -58,32 +59,12 @@ def metadata_of(item: Item, *, keep_vector: bool) -> Held:
 
 def held_of(metadata: Mapping[str, Any]) -> Held:
     """Metadata as Chroma holds them, with the rest of them beside."""
-    held: Held = {}
-    beside: JsonObject = {}
-    loose: set[str] = set()
-    for key, value in metadata.items():
-        if can_be_key(key) and _holds(value):
-            held[key] = value
-            if "." in key:
-                # A filter means a nested key by a dot.
-                loose.add(key.partition(".")[0])
-        else:
-            beside[key] = value
-    for key, value in beside.items():
-        dotted = _Dotted(key, value)
-        if (
-            key in loose
-            or dotted.loose
-            or len(held) + len(dotted.found) > DOTTED
-            or dotted.found.keys() & held
-        ):
-            loose.add(key)
-            continue
-        held.update(dotted.found)
-    if beside:
-        held[JSON] = to_json(beside, "metadata")
-    if loose:
-        held[LOOSE] = sorted(filter(None, loose))
+    apart = FLAT.apart(metadata)
+    held: Held = dict(apart.held)
+    if apart.beside:
+        held[JSON] = to_json(apart.beside, "metadata")
+    if apart.loose:
+        held[LOOSE] = sorted(apart.loose)
     return held
 
 
@@ -119,18 +100,9 @@ class Read:
         rest = {k: v for k, v in self._stored.items() if not k.startswith(OURS)}
         text = self._stored.get(JSON)
         beside: JsonObject = from_json(text) if isinstance(text, str) else {}
-        whole: JsonObject = {}
         loose = self._stored.get(LOOSE)
         names = cast("list[str]", loose) if isinstance(loose, list) else []
-        for key, value in beside.items():
-            dotted = {} if key in names else _Dotted(key, value).found
-            if key in dotted or key not in rest:
-                if not all(_as_stored(rest.get(one), held) for one, held in dotted.items()):
-                    continue
-                whole[key] = value
-                for one in dotted:
-                    del rest[one]
-        return {**rest, **whole}
+        return FLAT.together(rest, beside, frozenset(names))
 
     @property
     def document(self) -> str | None:
@@ -175,35 +147,6 @@ def _same(given: array[float], stored: array[float]) -> bool:
     if min(one, two) < TINY:
         return max(one, two) < TINY or not two
     return all(abs(x / one - y / two) <= CLOSE for x, y in zip(given, stored, strict=True))
-
-
-class _Dotted:
-    """A value that Chroma does not hold, as keys and values that it does.
-
-    ``loose`` says that these are not all that filters ask of it.
-    """
-
-    def __init__(self, key: str, value: Any) -> None:
-        self.found: Held = {}
-        self.loose = False
-        if key and "." not in key:
-            self._add(key, value)
-
-    def _add(self, key: str, value: Any) -> None:
-        if value is None:
-            return
-        if not can_be_key(key):
-            # No filter with this key is sent.
-            return
-        near = _near(value)
-        if near is not None:
-            self.found[key] = near
-        elif isinstance(value, dict) and len(self.found) <= DOTTED:
-            for name, inner in cast("JsonObject", value).items():
-                if name and "." not in name:
-                    self._add(f"{key}.{name}", inner)
-        else:
-            self.loose = True
 
 
 def _as_stored(found: Any, held: Any) -> bool:
@@ -252,3 +195,6 @@ def _holds_one(value: Any) -> bool:
     if kind is float:
         return _short(value)
     return kind is str or kind is bool
+
+
+FLAT: Final = Flat(takes=can_be_key, holds=_holds, near=_near, same=_as_stored, most=DOTTED)
