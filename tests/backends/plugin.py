@@ -60,6 +60,8 @@ upstash_vector_euclidean = _running("upstash-vector-euclidean")
 qdrant = _running("qdrant")
 # Chroma's own server, with a folder of its own.
 chroma = _running("chroma")
+# A double of Pinecone's API, as its ``extra`` says, or the service itself by ``PINECONE_API_KEY``.
+pinecone = _running("pinecone")
 # Cloudflare D1 in workerd, behind its REST API; ``extra`` has a token that may only read.
 d1 = _running("d1")
 # The Worker that mastra-cloudflare ships, in workerd.

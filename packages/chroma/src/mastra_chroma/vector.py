@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 from array import array
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any, ClassVar, Final, TypeVar, Unpack
 
 import httpx
@@ -135,7 +135,7 @@ class ChromaVector(MastraVector):
     async def _store(self, index: Index, made: Sequence[tuple[Item, Held]]) -> None:
         """Store some records as a whole: what Chroma would keep of older ones is taken away."""
         names = [item.id for item, _ in made]
-        async with self._turn(index, names):
+        async with self._turns(index, names):
             old = await self._stored(index, names)
             metadatas: list[Held | None] = []
             documents: list[str | None] = []
@@ -212,7 +212,7 @@ class ChromaVector(MastraVector):
         batch = self._service.batch
         for start in range(0, len(names), batch):
             part = names[start : start + batch]
-            async with self._turn(index, part):
+            async with self._turns(index, part):
                 await self._update_some(index, part, vector, held)
 
     async def _update_some(
@@ -295,13 +295,9 @@ class ChromaVector(MastraVector):
             raise unknown(index.name)
         return await do(self._handles[index.name])
 
-    @contextlib.asynccontextmanager
-    async def _turn(self, index: Index, names: Sequence[str]) -> AsyncGenerator[None]:
+    def _turns(self, index: Index, names: Sequence[str]) -> AbstractAsyncContextManager[None]:
         """Hold the ids: between reading what a record has and replacing it nobody else may write."""
-        async with contextlib.AsyncExitStack() as held:
-            for name in sorted(set(names)):
-                await held.enter_async_context(TURNS.at((self.place, index.name, name)))
-            yield
+        return TURNS.all((self.place, index.name, name) for name in names)
 
     def _keeps(self, index: Index) -> bool:
         """Whether vectors are kept beside Chroma's: of cosines it gives back rounded ones."""
