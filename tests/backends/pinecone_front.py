@@ -254,7 +254,9 @@ def control(method: str, name: str, body: Body, address: str) -> tuple[int, Body
     if method == "POST" and not name:
         name = body["name"]
         if not NAME.fullmatch(name):
-            raise RefusedError(400, "Name must consist of lower case alphanumeric characters or '-'")
+            raise RefusedError(
+                400, "Name must consist of lower case alphanumeric characters or '-'"
+            )
         if name in INDEXES:
             raise RefusedError(409, "Resource  already exists")
         field = body["schema"]["fields"]["_values"]

@@ -6,7 +6,9 @@ import pytest
 
 from mastra_pinecone import PineconeVector
 
-TOO_LONG = "Pinecone takes 40 KB of metadata for each vector; more is refused before anything is sent"
+TOO_LONG = (
+    "Pinecone takes 40 KB of metadata for each vector; more is refused before anything is sent"
+)
 
 
 @pytest.fixture(scope="session")

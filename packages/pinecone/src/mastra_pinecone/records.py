@@ -43,7 +43,12 @@ def can_be_key(key: str) -> bool:
 
 def record_id(name: str) -> str:
     """The id of a record: short ones of ASCII as they are, of all others a hash."""
-    if name.isascii() and name.isprintable() and len(name) <= ID_CHARACTERS and not name.startswith(OURS):
+    if (
+        name.isascii()
+        and name.isprintable()
+        and len(name) <= ID_CHARACTERS
+        and not name.startswith(OURS)
+    ):
         return name
     return f"{OURS}:{hashlib.sha256(name.encode()).hexdigest()}"
 
@@ -138,7 +143,11 @@ class Read:
 
 def _number(value: Any) -> Any:
     """A value as JSON of the original has it: whole numbers are integers."""
-    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < EXACT else value
+    return (
+        int(value)
+        if isinstance(value, float) and value.is_integer() and abs(value) < EXACT
+        else value
+    )
 
 
 def _holds(value: Any) -> bool:

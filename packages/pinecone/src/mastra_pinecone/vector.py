@@ -36,7 +36,7 @@ from mastra_pinecone.records import (
     record_id,
     values_of,
 )
-from mastra_pinecone.search import TOP_K, Search
+from mastra_pinecone.search import Search
 from mastra_pinecone.settings import PineconeOptions, connected
 
 T = TypeVar("T")
@@ -179,6 +179,11 @@ class PineconeVector(MastraVector):
         while not search.done:
             rows = await self._nearest(index, search, sent)
             search.take(rows)
+        if search.noughts:
+            noughts: Where = {NOUGHT: True}
+            only = noughts if sent is None else {"$and": [sent, noughts]}
+            search.limit = wanted.top_k
+            search.take_noughts(await self._nearest(index, search, only))
         if search.cut:
             # More may match than one request finds.
             async for reads in self._scan(index, sent):
@@ -314,7 +319,11 @@ class PineconeVector(MastraVector):
         pause = FIRST_PAUSE
         while True:
             read = (await self._at(index, lambda at: at.query(**asked))).response_info
-            if read is None or read.lsn_reconciled is None or read.is_reconciled(info.lsn_committed):
+            if (
+                read is None
+                or read.lsn_reconciled is None
+                or read.is_reconciled(info.lsn_committed)
+            ):
                 return
             if asyncio.get_running_loop().time() + pause > deadline:
                 return
