@@ -33,8 +33,9 @@ VECTORS, TOP_K, PAGE = 1000, 10_000, 100
 class Vectors:
     """One index: how it measures, and the vectors of its namespaces, as they are and as reads see them."""
 
-    def __init__(self, name: str, field: Body, deployment: Body) -> None:
-        self.name, self.field, self.deployment = name, field, deployment
+    def __init__(self, name: str, fields: Body, deployment: Body) -> None:
+        self.name, self.fields, self.deployment = name, fields, deployment
+        self.field = fields["_values"]
         self.spaces: dict[str, dict[str, Body]] = {}
         self.seen: dict[str, dict[str, Body]] = {}
         self.lsn = self.read = 0
@@ -209,7 +210,7 @@ def listed(index: Vectors, space: str, body: Body) -> Body:
     return {"vectors": [{"id": name} for name in names], "namespace": space, **more}
 
 
-def stats(index: Vectors, _: str, body: Body) -> Body:  # noqa: ARG001 (as the others)
+def stats(index: Vectors, _: str, body: Body) -> Body:
     """How many vectors each namespace has."""
     counts = {space: {"vectorCount": len(stored)} for space, stored in index.seen.items() if stored}
     total = sum(one["vectorCount"] for one in counts.values())
@@ -238,7 +239,7 @@ def described(index: Vectors, address: str) -> Body:
     """An index as the control plane tells of it."""
     return {
         "name": index.name,
-        "schema": {"fields": {"_values": index.field}},
+        "schema": {"fields": index.fields},
         "deployment": index.deployment,
         "deletion_protection": "disabled",
         "host": f"{address}/data/{index.name}",
@@ -259,9 +260,11 @@ def control(method: str, name: str, body: Body, address: str) -> tuple[int, Body
             )
         if name in INDEXES:
             raise RefusedError(409, "Resource  already exists")
-        field = body["schema"]["fields"]["_values"]
+        fields = {
+            key: {"description": None, **field} for key, field in body["schema"]["fields"].items()
+        }
         deployment = {"deployment_type": "managed", **body["deployment"]}
-        INDEXES[name] = Vectors(name, {"description": None, **field}, deployment)
+        INDEXES[name] = Vectors(name, fields, deployment)
         return 201, described(INDEXES[name], address)
     if name not in INDEXES:
         raise RefusedError(404, f"Resource {name} not found")
@@ -302,10 +305,7 @@ class Handler(BaseHTTPRequestHandler):
         content = self.rfile.read(int(self.headers.get("content-length") or 0))
         more: dict[str, str] = {}
         try:
-            if not hmac.compare_digest(self.headers.get("api-key") or "", self.key):
-                raise RefusedError(401, "Invalid API Key")
-            if len(content) > REQUEST_BYTES:
-                raise RefusedError(413, "Request size exceeds the maximum supported size of 2 MB")
+            self._check(content)
             body = {**_asked(address.query), **json.loads(content or b"{}")}
             plane, _, rest = address.path.strip("/").partition("/")
             with TURN:
@@ -315,6 +315,12 @@ class Handler(BaseHTTPRequestHandler):
         except (KeyError, TypeError, ValueError) as error:
             status, answer = 400, {"code": 3, "message": f"malformed: {error!r}", "details": []}
         self._send(status, answer, more)
+
+    def _check(self, content: bytes) -> None:
+        if not hmac.compare_digest(self.headers.get("api-key") or "", self.key):
+            raise RefusedError(401, "Invalid API Key")
+        if len(content) > REQUEST_BYTES:
+            raise RefusedError(413, "Request size exceeds the maximum supported size of 2 MB")
 
     def _answer(self, plane: str, rest: str, body: Body) -> tuple[int, Body, dict[str, str]]:
         if plane == "lag":

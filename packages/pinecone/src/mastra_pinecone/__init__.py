@@ -20,8 +20,8 @@ def _connect(url: str, **options: Any) -> PineconeVector:
     from mastra_pinecone.settings import options_of  # noqa: PLC0415
     from mastra_pinecone.vector import PineconeVector  # noqa: PLC0415
 
-    given = {**options_of(url), **options}
-    return PineconeVector(id=given.pop("id", "pinecone"), **given)
+    given: dict[str, Any] = {"id": "pinecone", **options_of(url), **options}
+    return PineconeVector(**given)
 
 
 @hookimpl

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from array import array
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from typing import Any, ClassVar, Final, TypeVar, Unpack
+from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import Any, ClassVar, Final, Unpack
 
 import httpx
 import msgspec
@@ -39,7 +39,6 @@ from mastra_pinecone.records import (
 from mastra_pinecone.search import Search
 from mastra_pinecone.settings import PineconeOptions, connected
 
-T = TypeVar("T")
 # What one request takes: vectors and bytes; what one answer has; what one page has.
 BATCH: Final = 1000
 REQUEST_BYTES: Final = 1_900_000
@@ -80,11 +79,10 @@ class PineconeVector(MastraVector):
         self,
         *,
         id: str,  # noqa: A002 (the original's name)
-        api_key: str | None = None,
         **options: Unpack[PineconeOptions],
     ) -> None:
         super().__init__(id=id)
-        self._connection = connected({**options, "api_key": api_key})
+        self._connection = connected(options)
         self._settings = self._connection.settings
         self.place = self._settings.host.partition("://")[2] or self._settings.host
         self._hosts: dict[str, str] = {}
@@ -100,12 +98,15 @@ class PineconeVector(MastraVector):
             return None
         fields = list(found.schema.fields.values())
         field = fields[0] if len(fields) == 1 else None
-        if not isinstance(field, DenseVectorField) or field.metric not in METRICS:
+        metric: Any = getattr(field, "metric", None)
+        if not isinstance(field, DenseVectorField) or metric not in METRICS:
             raise SchemaError(
                 f"the index {name!r} of Pinecone has other fields than one dense vector: it is none here"
             )
         self._hosts[name] = found.host
-        return Index(name=name, dimension=int(field.dimension or 0), metric=field.metric)
+        return Index(
+            name=name, dimension=int(field.dimension or 0), metric=cast("Metric", field.metric)
+        )
 
     async def _create_index(
         self, index: Index, options: IndexOptions, metadata_indexes: tuple[str, ...]
@@ -132,7 +133,7 @@ class PineconeVector(MastraVector):
         return [one.name async for one in client.indexes.list() if self._can_be(one.name)]
 
     async def _count(self, index: Index) -> int:
-        stats = await self._at(index, lambda at: at.describe_index_stats())
+        stats = await self._at(index, "describe_index_stats")
         space = self._settings.namespace
         found = stats.namespaces.get(space) or stats.namespaces.get(space or "__default__")
         return 0 if found is None else int(found.vector_count)
@@ -159,9 +160,7 @@ class PineconeVector(MastraVector):
         space = self._settings.namespace
         stored: Any = None
         for part in _portions(records, index.dimension):
-            stored = await self._at(
-                index, lambda at, part=part: at.upsert(vectors=part, namespace=space)
-            )
+            stored = await self._at(index, "upsert", vectors=part, namespace=space)
         await self._settled(index, stored)
 
     async def _query(self, index: Index, wanted: Sequence[Nearest]) -> list[list[Match]]:
@@ -204,7 +203,7 @@ class PineconeVector(MastraVector):
             "include_metadata": whole,
             "include_values": whole and search.values,
         }
-        answer = await self._at(index, lambda at: at.query(**request))
+        answer = await self._at(index, "query", **request)
         if whole:
             return [(Read(one.id, one.metadata, one.values), one.score) for one in answer.matches]
         scores = {one.id: float(one.score) for one in answer.matches}
@@ -224,7 +223,7 @@ class PineconeVector(MastraVector):
 
     async def _fetch(self, index: Index, keys: Sequence[str]) -> list[Read]:
         space = self._settings.namespace
-        answer = await self._at(index, lambda at: at.fetch(ids=list(keys), namespace=space))
+        answer = await self._at(index, "fetch", ids=list(keys), namespace=space)
         return [Read(key, one.metadata, one.values) for key, one in answer.vectors.items()]
 
     async def _scan(self, index: Index, sent: Where | None) -> AsyncIterator[list[Read]]:
@@ -234,11 +233,11 @@ class PineconeVector(MastraVector):
         while True:
             asked: dict[str, Any] = {"limit": size, "pagination_token": token, "namespace": space}
             if sent is None:
-                page = await self._at(index, lambda at, asked=asked: at.list_paginated(**asked))
+                page = await self._at(index, "list_paginated", **asked)
                 yield await self._fetched(index, [one.id for one in page.vectors])
             else:
                 asked["filter"] = sent
-                page = await self._at(index, lambda at, asked=asked: at.fetch_by_metadata(**asked))
+                page = await self._at(index, "fetch_by_metadata", **asked)
                 yield [Read(key, one.metadata, one.values) for key, one in page.vectors.items()]
             token = page.pagination.next if page.pagination else None
             if not token:
@@ -275,7 +274,7 @@ class PineconeVector(MastraVector):
         changed: Any = None
         for start in range(0, len(keys), AT_ONCE):
             calls = [
-                self._at(index, lambda at, key=key: at.update(id=key, **request))
+                self._at(index, "update", id=key, **request)
                 for key in keys[start : start + AT_ONCE]
             ]
             changed = (await asyncio.gather(*calls))[-1]
@@ -287,7 +286,7 @@ class PineconeVector(MastraVector):
         for start in range(0, len(keys), BATCH):
             part = keys[start : start + BATCH]
             try:
-                await self._at(index, lambda at, part=part: at.delete(ids=part, namespace=space))
+                await self._at(index, "delete", ids=part, namespace=space)
             except exceptions.NotFoundError:
                 # Nothing was ever stored in the namespace.
                 return
@@ -318,7 +317,7 @@ class PineconeVector(MastraVector):
         }
         pause = FIRST_PAUSE
         while True:
-            read = (await self._at(index, lambda at: at.query(**asked))).response_info
+            read = (await self._at(index, "query", **asked)).response_info
             if (
                 read is None
                 or read.lsn_reconciled is None
@@ -330,17 +329,18 @@ class PineconeVector(MastraVector):
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
 
-    async def _at(self, index: Index, do: Callable[[Any], Awaitable[Any]]) -> Any:
+    async def _at(self, index: Index, operation: str, **asked: Any) -> Any:
         """Do it with the client of an index, which may be another than when it was looked up."""
         host = self._hosts.get(index.name)
         if host is not None:
             try:
-                return await do(await self._connection.index(host))
+                return await getattr(await self._connection.index(host), operation)(**asked)
             except exceptions.NotFoundError:
                 self._hosts.pop(index.name, None)
         if await self._find_index(index.name) is None:
             raise unknown(index.name)
-        return await do(await self._connection.index(self._hosts[index.name]))
+        at = await self._connection.index(self._hosts[index.name])
+        return await getattr(at, operation)(**asked)
 
     def _turn(self, index: Index, key: str) -> tuple[str, ...]:
         return (self.place, index.name, self._settings.namespace, key)
