@@ -104,9 +104,7 @@ class PineconeVector(MastraVector):
                 f"the index {name!r} of Pinecone has other fields than one dense vector: it is none here"
             )
         self._hosts[name] = found.host
-        return Index(
-            name=name, dimension=int(field.dimension or 0), metric=cast("Metric", field.metric)
-        )
+        return Index(name=name, dimension=int(field.dimension or 0), metric=metric)
 
     async def _create_index(
         self, index: Index, options: IndexOptions, metadata_indexes: tuple[str, ...]
