@@ -21,4 +21,4 @@ def vector_factory(folder):
 @pytest.fixture(scope="session")
 def conformance_share() -> float:
     """Most of the time is Chroma's own."""
-    return 0.1
+    return 0.05

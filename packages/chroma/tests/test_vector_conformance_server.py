@@ -11,7 +11,7 @@ from mastra_conformance.vectors import *  # noqa: F403
 @pytest.fixture(scope="session")
 def conformance_share() -> float:
     """The requests are what is another's here."""
-    return 0.05
+    return 0.02
 
 
 @pytest.fixture(scope="session")

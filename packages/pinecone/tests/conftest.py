@@ -12,9 +12,13 @@ TOO_LONG = (
 
 
 @pytest.fixture(scope="session")
-def options(pinecone):
+def options(pinecone, tmp_path_factory):
     """How the project is reached."""
-    return {**pinecone.options, "host": pinecone.url or None}
+    with pytest.MonkeyPatch.context() as patch:
+        if "double" in pinecone.extra:
+            # Each client reads all trusted certificates anew, for longer than a test takes; the double has none.
+            patch.setenv("SSL_CERT_DIR", str(tmp_path_factory.mktemp("no-certificates")))
+        yield {**pinecone.options, "host": pinecone.url or None}
 
 
 @pytest.fixture(scope="session")
@@ -31,4 +35,4 @@ def conformance_gaps():
 @pytest.fixture(scope="session")
 def conformance_share() -> float:
     """The requests are what is another's here."""
-    return 0.1
+    return 0.05
