@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from backends import (
+    chroma_server,
     clickhouse_engine,
     cloudflare,
     convex,
     dynoxide,
     mongodb,
+    pinecone_double,
     postgres,
     qdrant,
     redis_server,
@@ -65,6 +67,8 @@ SERVERS: Mapping[str, Server] = {
     "mongodb-standalone": Server(mongodb.standalone, "MASTRA_MONGODB_STANDALONE"),
     "mongoeco": Server(mongodb.mongoeco),
     "qdrant": Server(qdrant.front, "MASTRA_QDRANT", ("api_key",)),
+    "chroma": Server(chroma_server.with_folder, "MASTRA_CHROMA", ("api_key", "tenant", "database")),
+    "pinecone": Server(pinecone_double.front),
     "durable-objects": Server(cloudflare.durable_objects, "MASTRA_CLOUDFLARE_DO", ("token",)),
     "mssql": Server(sql_server.front, "MASTRA_MSSQL"),
     "d1": Server(cloudflare.d1, "MASTRA_D1", ("api_token",)),

@@ -66,6 +66,10 @@ mongodb_standalone = _running("mongodb-standalone")
 mongoeco = _running("mongoeco")
 # The REST API of Qdrant over the local mode of its client, or the server that is named.
 qdrant = _running("qdrant")
+# Chroma's own server, with a folder of its own.
+chroma = _running("chroma")
+# A double of Pinecone's API, as its ``extra`` says, or the service itself by ``PINECONE_API_KEY``.
+pinecone = _running("pinecone")
 # Cloudflare D1 in workerd, behind its REST API; ``extra`` has a token that may only read.
 d1 = _running("d1")
 # The Worker that mastra-cloudflare ships, in workerd.

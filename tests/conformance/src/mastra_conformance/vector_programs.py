@@ -162,6 +162,7 @@ class VectorPlayer:
         """One program, in an index that is emptied for it."""
         reference = InMemoryVector()
         reference.operators = self.store.operators  # type: ignore[misc]
+        reference.index_names = self.store.index_names  # type: ignore[misc]
         await reference.create_index(self.index, dimension=3, metric=self.metric)
         if not self._ready:
             await self.store.create_index(self.index, dimension=3, metric=self.metric)

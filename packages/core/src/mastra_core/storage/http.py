@@ -123,7 +123,7 @@ class Clients:
 
 
 class Endpoint:
-    """One address that JSON is posted to.
+    """One address that JSON is sent to, and what is beneath it.
 
     A request is repeated for ``patience`` seconds where that is safe: if nothing of it was sent, if
     the server had too many (429), if ``undone`` says of an answer that nothing was done, and
@@ -154,18 +154,24 @@ class Endpoint:
 
     async def post(self, body: bytes, *, repeatable: bool) -> httpx.Response:
         """The first answer that need not or must not be followed by another attempt."""
-        async with self._clients.use() as client:
-            return await self._post(client, body, repeatable=repeatable)
+        return await self.send("POST", "", body, repeatable=repeatable)
 
-    async def _post(
-        self, client: httpx.AsyncClient, body: bytes, *, repeatable: bool
+    async def send(
+        self, method: str, path: str, body: bytes = b"", *, repeatable: bool
+    ) -> httpx.Response:
+        """The same for another method, and for a ``path`` that is put behind the address."""
+        async with self._clients.use() as client:
+            return await self._send(client, method, self.url + path, body, repeatable=repeatable)
+
+    async def _send(
+        self, client: httpx.AsyncClient, method: str, url: str, body: bytes, *, repeatable: bool
     ) -> httpx.Response:
         deadline = time.monotonic() + self._patience
         for pause in _pauses():
             wait = pause
             try:
-                answer = await client.post(
-                    self.url, content=body, headers=self._headers, timeout=self._timeout
+                answer = await client.request(
+                    method, url, content=body, headers=self._headers, timeout=self._timeout
                 )
             except httpx.TransportError as error:
                 if not (repeatable or unsent(error)) or time.monotonic() + wait > deadline:

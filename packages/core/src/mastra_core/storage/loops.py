@@ -6,7 +6,14 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Hashable
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Hashable,
+    Iterable,
+)
 from typing import Generic, TypeVar
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
@@ -74,6 +81,14 @@ class Turns:
         if lock is None:
             lock = locks[key] = asyncio.Lock()
         return lock
+
+    @contextlib.asynccontextmanager
+    async def all(self, keys: Iterable[tuple[str, ...]]) -> AsyncGenerator[None, None]:
+        """Hold the locks of several keys; everybody takes them in one order, so that nobody is stuck."""
+        async with contextlib.AsyncExitStack() as held:
+            for key in sorted(set(keys)):
+                await held.enter_async_context(self.at(key))
+            yield
 
 
 async def pauses(seconds: float) -> AsyncIterator[None]:

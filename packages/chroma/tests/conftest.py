@@ -1,0 +1,24 @@
+"""What the tests of vectors in Chroma share: one folder, which has no server."""
+
+from uuid import uuid4
+
+import pytest
+
+from mastra_chroma import ChromaVector
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("chroma")
+
+
+@pytest.fixture(scope="session")
+def vector_factory(folder):
+    """Stores on one folder, in one process."""
+    return lambda: ChromaVector(id=f"c-{uuid4().hex}", path=folder)
+
+
+@pytest.fixture(scope="session")
+def conformance_share() -> float:
+    """Most of the time is Chroma's own."""
+    return 0.05
