@@ -114,3 +114,13 @@ async def test_a_given_client_is_not_closed_and_the_token_is_not_shown() -> None
     assert script.requests[0].headers["authorization"] == "Bearer secret"
     assert "authorization" not in client.headers
     await client.aclose()
+
+
+async def test_other_methods_and_what_is_beneath_the_address_are_asked_alike() -> None:
+    script = Script([503, 200, 404])
+    endpoint = asked(script)
+    assert (await endpoint.send("GET", "/a?n=1", repeatable=True)).status_code == 200
+    assert (await endpoint.send("DELETE", "/b", repeatable=False)).status_code == 404
+    sent = [(request.method, str(request.url)) for request in script.requests]
+    get = ("GET", "https://db.example/q/a?n=1")
+    assert sent == [get, get, ("DELETE", "https://db.example/q/b")]

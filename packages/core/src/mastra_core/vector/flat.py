@@ -50,10 +50,8 @@ class Flat(msgspec.Struct, frozen=True, kw_only=True):
         loose: set[str] = set()
         objects: set[str] = set()
         for key, value in metadata.items():
-            if not self.takes(key) or not self.holds(value):
-                beside[key] = value
-                continue
-            held[key] = value
+            part = held if self.takes(key) and self.holds(value) else beside
+            part[key] = value
             if "." in key:
                 # A filter means a nested key by a dot.
                 loose.add(key.partition(".")[0])
