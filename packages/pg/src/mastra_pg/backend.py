@@ -21,7 +21,7 @@ from mastra_core.errors import (
     UnavailableError,
 )
 from mastra_core.storage.loops import PerLoop, pauses
-from mastra_core.storage.schema import Table, Where
+from mastra_core.storage.schema import Row, Table, Where
 from mastra_core.storage.sql import Statement
 from mastra_core.storage.sqlbackend import SETUP_ATTEMPTS, SqlBackend
 from mastra_pg.dialect import TWICE, PostgresDialect
@@ -139,6 +139,10 @@ class PostgresBackend(SqlBackend):
             return [await cursor.fetchall() for cursor in cursors]
 
         return await self._reading(read)
+
+    async def _sweep(self, table: Table, limit: int, after: Row | None) -> list[Row]:
+        rows = await self._fetch(self.dialect.swept(table, limit, after))
+        return self.dialect.rows(table, (), rows)
 
     async def _execute(self, statements: Sequence[Statement]) -> list[int]:
         if len(statements) == 1 and (statements[0].expect is None or statements[0].one):

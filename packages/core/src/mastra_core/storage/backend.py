@@ -120,6 +120,19 @@ class Backend(DriverErrors, ABC):
         except Exception as error:
             raise self._translate(error, f"read {table.name}") from error
 
+    async def sweep(self, table: Table, *, limit: int, after: Row | None = None) -> list[Row]:
+        """Rows of a table behind the one with the key ``after``, at most so many; none at the end.
+
+        Going on behind each last row gives every row once, in an order that is the database's own:
+        the one that its keys are stored in, so that the last page costs what the first one does.
+        """
+        if self.auto_setup and not self._ready.done:
+            await self.setup((table,))
+        try:
+            return await self._sweep(table, min(limit, self.limits.page_rows), after)
+        except Exception as error:
+            raise self._translate(error, f"read {table.name}") from error
+
     async def count(self, table: Table, where: Sequence[Where] = ()) -> int:
         """How many rows match."""
         if self.auto_setup and not self._ready.done:
@@ -266,6 +279,9 @@ class Backend(DriverErrors, ABC):
 
     async def _find_many(self, table: Table, queries: Sequence[Query]) -> list[list[Row]]:
         return [await self._find(table, query) for query in queries]
+
+    async def _sweep(self, table: Table, limit: int, after: Row | None) -> list[Row]:
+        return await self._find(table, Query(order=complete(table, ()), limit=limit, after=after))
 
     @abstractmethod
     async def _setup(self, tables: Sequence[Table]) -> None: ...

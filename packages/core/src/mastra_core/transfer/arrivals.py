@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
 from mastra_core.errors import ConflictError, InvalidArgumentError, LimitExceededError
 from mastra_core.storage.backend import Backend
-from mastra_core.storage.schema import Put, Query, Row, Table, Value, Where
-from mastra_core.transfer.fingerprints import cleaned, fingerprints, keys_of
-from mastra_core.transfer.streams import patiently
+from mastra_core.storage.schema import Put, Row, Table
+from mastra_core.transfer.fingerprints import cleaned, fingerprints_by_key, keys_of, fingerprints
+from mastra_core.transfer.streams import patiently, with_keys
 
 SHOWN = 3
 
@@ -41,7 +41,7 @@ async def arrive(
     if new == len(rows):
         return Arrived(new=new)
     # (After a repeated write all rows are there, and it is looked whether they are as they should.)
-    stored = await _stored(backend, table, rows)
+    stored = fingerprints_by_key(table, await with_keys(backend, table, keys_of(table, rows)))
     wanted = zip(rows, keys_of(table, rows), fingerprints(table, rows), strict=True)
     differing = [row for row, key, digest in wanted if stored.get(key, digest) != digest]
     same = len(rows) - new - len(differing)
@@ -72,25 +72,3 @@ async def _put(backend: Backend, put: Put) -> int:
             raise type(error)(f"{put.table.name} {key} does not fit the target: {error}") from error
         first, second = put.halves()
     return await _put(backend, first) + await _put(backend, second)
-
-
-async def _stored(backend: Backend, table: Table, rows: Sequence[Row]) -> Mapping[Row, int]:
-    """The fingerprints of the stored rows with the keys of these, by key."""
-    groups: dict[Row, list[Value]] = {}
-    for key in keys_of(table, rows):
-        groups.setdefault(key[:-1], []).append(key[-1])
-    most = backend.limits.page_rows
-    queries = [
-        Query(
-            where=(
-                *(Where(n, "eq", v) for n, v in zip(table.key, head, strict=False)),
-                Where(table.key[-1], "in", tuple(tails[i : i + most])),
-            ),
-            limit=len(tails[i : i + most]),
-        )
-        for head, tails in groups.items()
-        for i in range(0, len(tails), most)
-    ]
-    answers = await patiently(lambda: backend.find_many(table, queries))
-    found = [row for answer in answers for row in answer]
-    return dict(zip(keys_of(table, found), fingerprints(table, found), strict=True))

@@ -1,23 +1,18 @@
-"""Comparing two stores, row by row along their keys, in bounded memory."""
+"""Comparing two stores, row by row by their keys, in bounded memory and whatever their order."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Sequence
 from contextlib import aclosing
-from typing import Any, TypeAlias
 
 import msgspec
 
-from mastra_core.errors import StorageError
 from mastra_core.storage.backend import Backend
-from mastra_core.storage.matching import sort_key
 from mastra_core.storage.schema import Row, Table
 from mastra_core.storage.store import MastraStorage
-from mastra_core.transfer.fingerprints import canonical, fingerprints, keys_of
+from mastra_core.transfer.fingerprints import canonical, fingerprints_by_key, keys_of
 from mastra_core.transfer.routes import routes
-from mastra_core.transfer.streams import ahead, pages
-
-_Sort: TypeAlias = tuple[Any, ...]
+from mastra_core.transfer.streams import ahead, pages, patiently, with_keys
 
 
 class Difference(msgspec.Struct, frozen=True):
@@ -45,15 +40,6 @@ class TableDifference(msgspec.Struct, kw_only=True):
         return not (self.only_first or self.only_second or self.different)
 
 
-class _Entry(msgspec.Struct, frozen=True):
-    """One row as the comparison takes it."""
-
-    sort: _Sort
-    key: Row
-    digest: int
-    row: Row
-
-
 async def compare(
     first: MastraStorage,
     second: MastraStorage,
@@ -71,62 +57,56 @@ async def compare(
 async def compare_table(
     domain: str, table: Table, first: Backend, second: Backend, *, examples: int = 0
 ) -> TableDifference:
-    """Compare the rows of a table in two stores; with at most so many examples."""
+    """Compare the rows of a table in two stores; with at most so many examples.
+
+    Each page of the first is looked up in the second by its keys, for two databases need not sort
+    texts alike. Only if the second has more rows than were found it is gone through as well.
+    """
     found = TableDifference(domain=domain, table=table.name, examples=[])
-    async with aclosing(_entries(first, table)) as ones, aclosing(_entries(second, table)) as twos:
-        one, two = await anext(ones, None), await anext(twos, None)
-        while one is not None or two is not None:
-            if two is None or (one is not None and one.sort < two.sort):
-                found.only_first += 1
-                _show(found, one, None, table, examples)
-                one = await anext(ones, None)
-            elif one is None or two.sort < one.sort:
-                found.only_second += 1
-                _show(found, None, two, table, examples)
-                two = await anext(twos, None)
-            else:
-                if one.digest == two.digest:
-                    found.same += 1
-                else:
-                    found.different += 1
-                    _show(found, one, two, table, examples)
-                one, two = await anext(ones, None), await anext(twos, None)
+    async with aclosing(ahead(pages(first, table))) as stream:
+        async for rows in stream:
+            others = await with_keys(second, table, keys_of(table, rows))
+            _count(found, table, rows, others, examples)
+    there = await patiently(lambda: second.count(table))
+    found.only_second = max(0, there - found.same - found.different)
+    if found.only_second and len(found.examples) < examples:
+        await _examples_of_second(found, table, first, second, examples)
     return found
 
 
-def _show(
-    found: TableDifference, one: _Entry | None, two: _Entry | None, table: Table, most: int
+def _count(
+    found: TableDifference, table: Table, rows: Sequence[Row], others: Sequence[Row], most: int
 ) -> None:
-    if len(found.examples) >= most:
-        return
-    if one is None or two is None:
-        entry = one or two
-        if entry is not None:
-            found.examples.append(Difference(entry.key, "first" if two is None else "second"))
-        return
-    pairs = zip(table.names, *canonical(table, [one.row, two.row]), strict=True)
-    columns = tuple([name for name, a, b in pairs if a != b])
-    found.examples.append(Difference(one.key, "both", columns))
+    """Count one page, and show some of what differs."""
+    digests, theirs = fingerprints_by_key(table, rows), fingerprints_by_key(table, others)
+    ours_by_key = dict(zip(keys_of(table, rows), rows, strict=True))
+    theirs_by_key = dict(zip(keys_of(table, others), others, strict=True))
+    for key, digest in digests.items():
+        if theirs.get(key) == digest:
+            found.same += 1
+            continue
+        there = key in theirs
+        found.different += there
+        found.only_first += not there
+        if len(found.examples) < most:
+            columns: tuple[str, ...] = ()
+            if there:
+                pair = canonical(table, [ours_by_key[key], theirs_by_key[key]])
+                columns = tuple(
+                    [name for name, a, b in zip(table.names, *pair, strict=True) if a != b]
+                )
+            found.examples.append(Difference(key, "both" if there else "first", columns))
 
 
-async def _entries(backend: Backend, table: Table) -> AsyncGenerator[_Entry, None]:
-    """The rows of a table with what they are compared by; the order is made sure of."""
-    last: _Sort = ()
-    async with aclosing(ahead(pages(backend, table))) as stream:
+async def _examples_of_second(
+    found: TableDifference, table: Table, first: Backend, second: Backend, most: int
+) -> None:
+    """Show some of the rows that only the second has."""
+    async with aclosing(pages(second, table)) as stream:
         async for rows in stream:
-            for entry in _entries_of(table, rows):
-                if entry.sort <= last:
-                    raise StorageError(
-                        f"{backend!r} gives {table.name} in another order than by its key, so that "
-                        "it cannot be compared"
-                    )
-                last = entry.sort
-                yield entry
-
-
-def _entries_of(table: Table, rows: Sequence[Row]) -> list[_Entry]:
-    found = zip(keys_of(table, rows), fingerprints(table, rows), rows, strict=True)
-    return [
-        _Entry(tuple([sort_key(value) for value in key]), key, digest, row)
-        for key, digest, row in found
-    ]
+            keys = keys_of(table, rows)
+            known = set(keys_of(table, await with_keys(first, table, keys)))
+            missing = [Difference(key, "second") for key in keys if key not in known]
+            found.examples += missing[: most - len(found.examples)]
+            if len(found.examples) >= most:
+                return

@@ -88,6 +88,11 @@ def fingerprints(table: Table, rows: Sequence[Row]) -> list[int]:
     ]
 
 
+def fingerprints_by_key(table: Table, rows: Sequence[Row]) -> Mapping[Row, int]:
+    """The same, by the key of each row."""
+    return dict(zip(keys_of(table, rows), fingerprints(table, rows), strict=True))
+
+
 def canonical(table: Table, rows: Sequence[Row]) -> Sequence[Row]:
     """The rows with values in the form that all databases agree on."""
     if not rows:
