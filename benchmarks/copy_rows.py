@@ -156,7 +156,9 @@ def main() -> None:
                 assert found[-1]["rows"] == options.rows, found[-1]
     print(f"{options.rows:,} messages, {datetime.now(UTC):%Y-%m-%d}")
     print("| | rows a second | to the bare drivers | most memory, MB |\n|---|---|---|---|")
-    pace = {n: statistics.median(options.rows / a["seconds"] for a in f) for n, f in answers.items()}
+    pace = {
+        n: statistics.median(options.rows / a["seconds"] for a in f) for n, f in answers.items()
+    }
     for name, title in TITLES.items():
         most = max(answer["megabytes"] for answer in answers[name])
         print(f"| {title} | {pace[name]:,.0f} | {figure(pace[name] / pace['bare'])} | {most:.0f} |")

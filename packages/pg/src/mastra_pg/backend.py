@@ -217,6 +217,11 @@ class PostgresBackend(SqlBackend):
             else:
                 return
 
+    async def _lacking(self, tables: Sequence[Table]) -> Sequence[str] | None:
+        schema = PostgresSchema(self.dialect, default_indexes=self._default_indexes)
+        missing = await self._connected(Installation(schema, tables).missing)
+        return [statement.sql for statement in missing]
+
     async def _install(self, installation: Installation) -> None:
         if not await self._connected(installation.missing):
             return

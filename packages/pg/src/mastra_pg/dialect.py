@@ -113,6 +113,7 @@ class PostgresDialect(Dialect):
     """
 
     version: ClassVar[str] = "SELECT 'PostgreSQL ' || current_setting('server_version')"
+    clock: ClassVar[str] = "SELECT (clock_timestamp() AT TIME ZONE 'UTC')::text"
     types: ClassVar[Mapping[ColumnType, str]] = {
         "text": "TEXT",
         "timestamp": "TIMESTAMP",

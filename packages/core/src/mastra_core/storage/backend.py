@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterator, Sequence
+from datetime import datetime
 from typing import ClassVar, Self
 
 import msgspec
@@ -167,6 +168,20 @@ class Backend(DriverErrors, ABC):
         """The name and version that the database gives itself, for reports; empty if it has none."""
         return ""
 
+    async def clock(self) -> datetime | None:
+        """What time it is for the database; ``None`` where it cannot be asked."""
+        return None
+
+    async def lacking(self) -> Sequence[str] | None:
+        """What set-up would still add, in the database's own words; ``None`` where it cannot tell.
+
+        It looks only: nothing is made.
+        """
+        try:
+            return await self._lacking(tuple(self._declared.values()))
+        except Exception as error:
+            raise self._translate(error, "look at the tables") from error
+
     async def close(self) -> None:
         """Release what this backend opened; safe to call twice, and use opens it again."""
         try:
@@ -294,6 +309,9 @@ class Backend(DriverErrors, ABC):
 
     @abstractmethod
     async def _write(self, changes: Sequence[Change]) -> list[int]: ...
+
+    async def _lacking(self, tables: Sequence[Table]) -> Sequence[str] | None:
+        return None
 
     async def _close(self) -> None:
         """Release what was opened; nothing by default."""

@@ -23,9 +23,7 @@ class Arrived(msgspec.Struct, frozen=True):
     replaced: int = 0
 
     def __add__(self, other: Arrived) -> Arrived:
-        return Arrived(
-            self.new + other.new, self.same + other.same, self.replaced + other.replaced
-        )
+        return Arrived(self.new + other.new, self.same + other.same, self.replaced + other.replaced)
 
 
 async def arrive(

@@ -191,4 +191,8 @@ def _read(kind: str, raw: msgspec.Raw) -> Value:
     value = cast("Value", msgspec.json.decode(raw, type=wanted))
     if kind == "float" and value is not None:
         return float(cast("float | str", value))
-    return cast("datetime", from_iso(value)) if isinstance(value, str) and kind == "timestamp" else value
+    return (
+        cast("datetime", from_iso(value))
+        if isinstance(value, str) and kind == "timestamp"
+        else value
+    )
