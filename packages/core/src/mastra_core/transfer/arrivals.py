@@ -9,7 +9,7 @@ import msgspec
 from mastra_core.errors import ConflictError, InvalidArgumentError, LimitExceededError
 from mastra_core.storage.backend import Backend
 from mastra_core.storage.schema import Put, Row, Table
-from mastra_core.transfer.fingerprints import cleaned, fingerprints_by_key, keys_of, fingerprints
+from mastra_core.transfer.fingerprints import cleaned, fingerprints, fingerprints_by_key, keys_of
 from mastra_core.transfer.streams import patiently, with_keys
 
 SHOWN = 3

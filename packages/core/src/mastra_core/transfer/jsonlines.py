@@ -7,6 +7,7 @@ absent values are left out, JSON columns are JSON, and times ISO texts in UTC. T
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from datetime import datetime
@@ -81,7 +82,7 @@ def _line(table: Table, row: Row) -> bytes:
 
 
 def _written(kind: str, value: Value) -> Any:
-    if isinstance(value, float) and (value != value or value in {float("inf"), -float("inf")}):
+    if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if kind != "json" or not isinstance(value, str):
         return value
