@@ -26,8 +26,8 @@ MODULUS: Final = 1 << 8 * BYTES
 INT64: Final = 2**63
 _sorted = msgspec.json.Encoder(order="sorted").encode
 _encode = msgspec.json.Encoder().encode
-# Where a number may be written that is a whole one in another spelling.
-_DECIMAL = re.compile(r"\d[.eE]")
+# Where there may be a number that can be spelt otherwise.
+_DECIMAL = re.compile(r"\d[.eE]|\d{19}")
 
 
 class Tally(msgspec.Struct):
@@ -124,10 +124,7 @@ def _json(text: str) -> str:
         return text
     if _DECIMAL.search(text):
         value = _whole(value)
-    try:
-        return _sorted(value).decode()
-    except OverflowError:
-        return _sorted(_whole(value)).decode()
+    return _sorted(value).decode()
 
 
 def _whole(value: Any) -> Any:

@@ -60,7 +60,7 @@ async def export_lines(
     found: dict[str, Tally] = {}
     file.write(_encode({"mastra": FORMAT}) + b"\n")
     for domain in chosen(storage, domains):
-        for table in type(domain).tables:
+        for table in domain.own():
             backend = domain.backend
             total = await patiently(lambda b=backend, t=table: b.count(t))  # type: ignore[misc]
             tally = found[table.name] = Tally()
@@ -114,7 +114,7 @@ async def import_lines(
     places = {
         table.name: (table, domain.backend)
         for domain in chosen(storage, domains)
-        for table in type(domain).tables
+        for table in domain.own()
     }
     found: dict[str, Arrived] = {}
     tallies: dict[str, Tally] = {}

@@ -47,5 +47,5 @@ def routes(
     return [
         Route(one.name, table, one.backend, other.backend)
         for one, other in zip(ours, theirs, strict=True)
-        for table in type(one).tables
+        for table in one.own()
     ]
