@@ -34,9 +34,6 @@ def run(arguments: Sequence[str]) -> int:
 def _run(arguments: Sequence[str]) -> int:
     try:
         return int(app(list(arguments), prog_name="mastra", standalone_mode=False) or 0)
-    except typer.Abort:
-        errors().print("mastra: nothing was done")
-        return Exit.INTERRUPTED
     except Exception as error:
         # (Wrong usage. Its message quotes what was given, and with it the passwords of URLs.)
         told = getattr(error, "format_message", None)

@@ -17,6 +17,7 @@ from mastra_core.cli.redaction import secrets
 from mastra_core.cli.running import command
 from mastra_core.plugins import Adapter, VectorAdapter, installed
 from mastra_core.storage.examination import Finding, examine
+from mastra_core.vector.filters import OPERATORS
 
 Announced: TypeAlias = Mapping[str, tuple[tuple[Adapter | VectorAdapter, str], ...]]
 Url = Annotated[str, typer.Argument(help="The store, as file:./mastra.db or postgresql://…")]
@@ -89,12 +90,9 @@ def _abilities(declaring: Any) -> list[str]:
     if hasattr(declaring, "capabilities"):
         return sorted(capability.name for capability in declaring.capabilities)
     search = "exact" if declaring.exact else "approximate"
-    return [
-        *sorted(declaring.metrics),
-        search,
-        f"{declaring.bits}-bit",
-        *sorted(declaring.operators),
-    ]
+    every = declaring.operators == OPERATORS
+    operators = ["all operators"] if every else sorted(declaring.operators)
+    return [*sorted(declaring.metrics), search, f"{declaring.bits} bits", *operators]
 
 
 def _version(distribution: str) -> str:
@@ -114,7 +112,7 @@ async def doctor(
 ) -> Exit:
     """Look whether a store is reached, set up, exact, quick and in time; say what to do."""
     found: list[Finding] = []
-    async with opened(url, make=fix) as storage:
+    async with opened(url, make=fix, set_up=True) as storage:
         async for finding in examine(storage, mend=fix):
             hidden = Finding(
                 check=finding.check,

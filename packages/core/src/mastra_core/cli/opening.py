@@ -67,4 +67,7 @@ def identity(given: str) -> str:
 
 def same_store(first: str, second: str) -> bool:
     """Whether two URLs are of the same store, so far as they say."""
-    return identity(first) == identity(second) and url_of(first) == url_of(second)
+    ours, theirs = url_of(first), url_of(second)
+    if scheme_of(ours) == scheme_of(theirs) == "file":
+        return _path(ours).resolve() == _path(theirs).resolve()
+    return ours == theirs

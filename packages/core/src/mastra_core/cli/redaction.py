@@ -13,7 +13,7 @@ _SECRET = re.compile(r"(?i)token|secret|passw|pwd|key|auth|credential|signature|
 _USER = re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://)[^\s/?#'\"]*@")
 _PARAMETER = re.compile(
     r"(?i)([?&;\s'\"]|^)([\w.-]*(?:token|secret|passw|pwd|key|auth|credential|signature)[\w.-]*)"
-    r"=(?!=)[^\s&;'\")]+"
+    r"=(?!=)(?:'[^']*'|\"[^\"]*\"|[^\s&;'\")]+)"
 )
 # A shorter secret would be found in half of all words; its URL is hidden all the same.
 SHORTEST: Final = 4

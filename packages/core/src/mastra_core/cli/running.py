@@ -45,6 +45,9 @@ def ended(do: Callable[[], int]) -> int:
     except KeyboardInterrupt:
         errors().print("mastra: interrupted")
         return Exit.INTERRUPTED
+    except typer.Abort:
+        errors().print("mastra: nothing was done")
+        return Exit.INTERRUPTED
     except BrokenPipeError:
         return Exit.OK
     except Exception as error:  # noqa: BLE001 (whatever it is, its text may have secrets)
