@@ -9,7 +9,7 @@ import msgspec
 from mastra_core.errors import ConflictError, InvalidArgumentError, LimitExceededError
 from mastra_core.storage.backend import Backend
 from mastra_core.storage.schema import Put, Row, Table
-from mastra_core.transfer.fingerprints import cleaned, fingerprints, fingerprints_by_key, keys_of
+from mastra_core.transfer.fingerprints import fingerprints, fingerprints_by_key, keys_of
 from mastra_core.transfer.streams import patiently, with_keys
 
 SHOWN = 3
@@ -31,10 +31,9 @@ async def arrive(
 ) -> Arrived:
     """Write rows, whose keys differ, where none with their key is stored.
 
-    The same rows may arrive any number of times. One that is stored with other values is a
+    They are as ``cleaned`` leaves them. The same rows may arrive any number of times. One that is stored with other values is a
     ``ConflictError``, before which the others have arrived, or with ``overwrite`` is replaced.
     """
-    rows = cleaned(table, rows)
     new = await _put(backend, Put(table, rows, on_conflict="skip", fresh=True))
     if new == len(rows):
         return Arrived(new=new)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 
 import msgspec
 
+from mastra_core.storage.backend import Backend
+from mastra_core.storage.schema import Row, Table
 from mastra_core.storage.store import MastraStorage
 from mastra_core.transfer.arrivals import Arrived, arrive
 from mastra_core.transfer.comparison import compare_table
-from mastra_core.transfer.fingerprints import Tally, fingerprints, keys_of
+from mastra_core.transfer.fingerprints import Tally, cleaned, fingerprints, keys_of
 from mastra_core.transfer.journal import Journal
 from mastra_core.transfer.routes import Route, routes
 from mastra_core.transfer.streams import ahead, pages, patiently
@@ -92,10 +94,10 @@ async def _copy_table(
         place = journal.place(table.name)
     tally, arrived = place.tally(), Arrived()
     progress(Progress(table.name, tally.rows, total))
-    async with aclosing(ahead(pages(source, table, place.key))) as stream:
-        async for rows in stream:
+    async with aclosing(ahead(_summed(source, table, place.key))) as stream:
+        async for rows, digests in stream:
             arrived += await arrive(target, table, rows, overwrite=overwrite)
-            tally.add(fingerprints(table, rows))
+            tally.add(digests)
             journal.reach(table.name, keys_of(table, rows[-1:])[0], tally)
             progress(Progress(table.name, tally.rows, max(total, tally.rows)))
     return CopiedTable(
@@ -108,6 +110,16 @@ async def _copy_table(
         replaced=arrived.replaced,
         resumed=place.rows,
     )
+
+
+async def _summed(
+    source: Backend, table: Table, after: Row | None
+) -> AsyncGenerator[tuple[Sequence[Row], Sequence[int]], None]:
+    """Pages as every database keeps them, with fingerprints: made while the target writes."""
+    async with aclosing(pages(source, table, after)) as stream:
+        async for rows in stream:
+            kept = cleaned(table, rows)
+            yield kept, fingerprints(table, kept)
 
 
 async def _verified(

@@ -22,7 +22,7 @@ from mastra_core.storage.schema import Row, Table, Value
 from mastra_core.storage.store import MastraStorage
 from mastra_core.transfer.arrivals import Arrived, arrive
 from mastra_core.transfer.copying import Progress
-from mastra_core.transfer.fingerprints import Tally, fingerprints, keys_of
+from mastra_core.transfer.fingerprints import Tally, cleaned, fingerprints, keys_of
 from mastra_core.transfer.routes import chosen
 from mastra_core.transfer.streams import PAGE_CHARACTERS, ahead, pages, patiently
 
@@ -121,7 +121,7 @@ async def import_lines(
     for name, rows in _batches(file, {name: table for name, (table, _) in places.items()}, tallies):
         table, backend = places[name]
         each = list(dict(zip(keys_of(table, rows), rows, strict=True)).values())
-        arrived = await arrive(backend, table, each, overwrite=overwrite)
+        arrived = await arrive(backend, table, cleaned(table, each), overwrite=overwrite)
         found[name] = found.get(name, Arrived()) + arrived
         told(Progress(name, tallies[name].rows, tallies[name].rows))
     return found
