@@ -36,16 +36,16 @@ COLUMNS = ("id", "thread_id", "content", "role", "type", "createdAt", "resourceI
 CONTENT = json.dumps({"format": 2, "parts": [{"type": "text", "text": TEXT}]})
 
 
-def rows(count: int) -> Iterator[tuple[Any, ...]]:
-    """Messages of many threads, with ids that are not in order of time, as UUIDs of old are."""
+def rows(count: int, *, mixed: bool = False) -> Iterator[tuple[Any, ...]]:
+    """Messages of many threads, with ids in order of time as ours are, or mixed as the original's."""
     for number in range(count):
-        mixed = number * 2_654_435_761 % 2**32
         at = START + timedelta(milliseconds=number)
         thread = f"thread-{number % max(1, count // PER_THREAD):08}"
-        yield f"{mixed:08x}-{number:012}", thread, CONTENT, "user", "v2", at, "owner"
+        first = number * 2_654_435_761 % 2**32 if mixed else number
+        yield f"{first:010}-{number:025}", thread, CONTENT, "user", "v2", at, "owner"
 
 
-async def fill(path: Path, count: int) -> None:
+async def fill(path: Path, count: int, *, mixed: bool = False) -> None:
     """Make the file that all copy from."""
     from mastra_core import open_storage
     from mastra_core.storage.schema import Put
@@ -53,7 +53,7 @@ async def fill(path: Path, count: int) -> None:
 
     async with open_storage(f"file:{path}") as storage:
         batch: list[tuple[Any, ...]] = []
-        for row in rows(count):
+        for row in rows(count, mixed=mixed):
             batch.append(row)
             if len(batch) == PAGE:
                 await storage.memory.backend.write(Put(MESSAGES, batch))
@@ -139,6 +139,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--mixed", action="store_true", help="ids that know no time, as UUID 4")
     parser.add_argument("--work", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.work:
@@ -148,7 +149,7 @@ def main() -> None:
     answers: dict[str, list[dict[str, float]]] = {name: [] for name in TITLES}
     with tempfile.TemporaryDirectory(prefix="bench-copy-") as temporary, ExitStack() as servers:
         path = Path(temporary) / "source.db"
-        asyncio.run(fill(path, options.rows))
+        asyncio.run(fill(path, options.rows, mixed=options.mixed))
         url = servers.enter_context(server("postgres", Path(temporary) / "server"))
         for _ in range(options.rounds):
             for name, found in answers.items():

@@ -12,7 +12,7 @@ from mastra_core.storage.schema import Row, Table
 from mastra_core.storage.store import MastraStorage
 from mastra_core.transfer.arrivals import Arrived, arrive
 from mastra_core.transfer.comparison import compare_table
-from mastra_core.transfer.fingerprints import Tally, cleaned, fingerprints, keys_of
+from mastra_core.transfer.fingerprints import Tally, fingerprints, keys_of
 from mastra_core.transfer.journal import Journal
 from mastra_core.transfer.routes import Route, routes
 from mastra_core.transfer.streams import ahead, pages, patiently
@@ -115,11 +115,10 @@ async def _copy_table(
 async def _summed(
     source: Backend, table: Table, after: Row | None
 ) -> AsyncGenerator[tuple[Sequence[Row], Sequence[int]], None]:
-    """Pages as every database keeps them, with fingerprints: made while the target writes."""
+    """Pages with the fingerprints of their rows, which are made while the target writes."""
     async with aclosing(pages(source, table, after)) as stream:
         async for rows in stream:
-            kept = cleaned(table, rows)
-            yield kept, fingerprints(table, kept)
+            yield rows, fingerprints(table, rows)
 
 
 async def _verified(

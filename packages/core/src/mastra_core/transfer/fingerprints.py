@@ -81,7 +81,7 @@ def keys_of(table: Table, rows: Sequence[Row]) -> list[Row]:
 
 
 def fingerprints(table: Table, rows: Sequence[Row]) -> list[int]:
-    """A number of 128 bits for each row that is the same in every database."""
+    """A number of 128 bits for each row, as ``cleaned`` leaves it: the same in every database."""
     return [
         int.from_bytes(blake2b(_encode(row), digest_size=BYTES).digest(), "big")
         for row in canonical(table, rows)
@@ -94,10 +94,10 @@ def fingerprints_by_key(table: Table, rows: Sequence[Row]) -> Mapping[Row, int]:
 
 
 def canonical(table: Table, rows: Sequence[Row]) -> Sequence[Row]:
-    """The rows with values in the form that all databases agree on."""
+    """Cleaned rows with values in the form that all databases agree on."""
     if not rows:
         return rows
-    columns: list[Any] = list(zip(*cleaned(table, rows), strict=True))
+    columns: list[Any] = list(zip(*rows, strict=True))
     for i, form in _forms(table):
         columns[i] = [None if value is None else form(value) for value in columns[i]]
     return list(zip(*columns, strict=True))

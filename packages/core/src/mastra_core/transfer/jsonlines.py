@@ -22,9 +22,9 @@ from mastra_core.storage.schema import Row, Table, Value
 from mastra_core.storage.store import MastraStorage
 from mastra_core.transfer.arrivals import Arrived, arrive
 from mastra_core.transfer.copying import Progress
-from mastra_core.transfer.fingerprints import Tally, cleaned, fingerprints, keys_of
+from mastra_core.transfer.fingerprints import Tally, cleaned, fingerprints
 from mastra_core.transfer.routes import chosen
-from mastra_core.transfer.streams import PAGE_CHARACTERS, ahead, pages, patiently
+from mastra_core.transfer.streams import PAGE_CHARACTERS, ahead, once, pages, patiently
 
 FORMAT: Final = 1
 BATCH: Final = 1000
@@ -120,8 +120,7 @@ async def import_lines(
     tallies: dict[str, Tally] = {}
     for name, rows in _batches(file, {name: table for name, (table, _) in places.items()}, tallies):
         table, backend = places[name]
-        each = list(dict(zip(keys_of(table, rows), rows, strict=True)).values())
-        arrived = await arrive(backend, table, cleaned(table, each), overwrite=overwrite)
+        arrived = await arrive(backend, table, once(table, rows), overwrite=overwrite)
         found[name] = found.get(name, Arrived()) + arrived
         told(Progress(name, tallies[name].rows, tallies[name].rows))
     return found
@@ -129,7 +128,7 @@ async def import_lines(
 
 def _batches(
     file: Iterable[bytes], tables: Mapping[str, Table], tallies: dict[str, Tally]
-) -> Iterator[tuple[str, list[Row]]]:
+) -> Iterator[tuple[str, Sequence[Row]]]:
     """The rows of the wanted tables in batches; counted, and compared with what the end says."""
     name, rows, length = "", list[Row](), 0
     end: dict[str, Counted] | None = None
@@ -139,8 +138,9 @@ def _batches(
             raise CorruptDataError(f"line {number}: there is something behind the end")
         full = length > PAGE_CHARACTERS or len(rows) >= BATCH
         if rows and (full or line.table != name):
-            tallies.setdefault(name, Tally()).add(fingerprints(tables[name], rows))
-            yield name, rows
+            kept = cleaned(tables[name], rows)
+            tallies.setdefault(name, Tally()).add(fingerprints(tables[name], kept))
+            yield name, kept
             rows, length = [], 0
         end = line.end
         if line.table in tables and line.row is not None:

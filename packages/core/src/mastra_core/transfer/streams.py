@@ -10,13 +10,15 @@ from typing import Final, TypeVar
 from mastra_core.errors import UnavailableError
 from mastra_core.storage.backend import Backend
 from mastra_core.storage.schema import Query, Row, Table, Value, Where
-from mastra_core.transfer.fingerprints import keys_of
+from mastra_core.transfer.fingerprints import cleaned, keys_of
 
 T = TypeVar("T")
 FIRST_ROWS: Final = 50
 MOST_ROWS: Final = 4000
 # About how much text a page has: a store of large snapshots is read a few rows at a time.
 PAGE_CHARACTERS: Final = 4_000_000
+# Of how many rows of a page the length is looked at.
+SAMPLE: Final = 50
 # Pages that wait to be written while the next one is read.
 AHEAD: Final = 2
 # How many keys a condition lists.
@@ -37,7 +39,7 @@ async def patiently(do: Callable[[], Awaitable[T]]) -> T:
 async def pages(
     backend: Backend, table: Table, after: Row | None = None
 ) -> AsyncGenerator[Sequence[Row], None]:
-    """The rows behind a key, in the database's own order of keys, each key once.
+    """The rows behind a key, in the database's own order of keys, each key once and cleaned.
 
     A stream that was broken off goes on from the last key that was seen.
     """
@@ -46,18 +48,24 @@ async def pages(
         rows = await patiently(lambda n=size, k=last: backend.sweep(table, limit=n, after=k))  # type: ignore[misc]
         if not rows:
             return
-        keys = keys_of(table, rows)
-        # (Where the original's libSQL has no key, some rows are there twice.)
-        each = rows if len(set(keys)) == len(rows) else dict(zip(keys, rows, strict=True)).values()
-        yield list(each)
-        last = keys[-1]
+        yield cleaned(table, rows if len(table.key) == 1 else once(table, rows))
+        (last,) = keys_of(table, rows[-1:])
         size = _next_size(size, rows)
 
 
+def once(table: Table, rows: Sequence[Row]) -> Sequence[Row]:
+    """Each key once: where the original's libSQL has no key, some rows are there twice."""
+    keys = keys_of(table, rows)
+    return (
+        rows if len(set(keys)) == len(rows) else list(dict(zip(keys, rows, strict=True)).values())
+    )
+
+
 def _next_size(size: int, rows: Sequence[Row]) -> int:
-    """How many rows the next page may have, by how long those of this one were."""
-    length = sum([len(value) for row in rows for value in row if isinstance(value, str)])
-    fitting = PAGE_CHARACTERS * len(rows) // max(length, 1)
+    """How many rows the next page may have, by how long some of this one were."""
+    some = rows[:: max(1, len(rows) // SAMPLE)]
+    length = sum([len(value) for row in some for value in row if isinstance(value, str)])
+    fitting = PAGE_CHARACTERS * len(some) // max(length, 1)
     return max(1, min(fitting, size * 2, MOST_ROWS))
 
 
@@ -79,7 +87,7 @@ async def with_keys(backend: Backend, table: Table, keys: Sequence[Row]) -> list
         for i in range(0, len(tails), most)
     ]
     answers = await patiently(lambda: backend.find_many(table, queries))
-    return [row for answer in answers for row in answer]
+    return list(cleaned(table, [row for answer in answers for row in answer]))
 
 
 async def ahead(stream: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
