@@ -104,7 +104,10 @@ async def _schema(backend: Backend, *, mend: bool) -> Finding:
         return Finding(check="schema", found="all tables, columns and indexes are there")
     if mend:
         return Finding(check="schema", found=f"{len(lacking)} statements added what was missing")
-    shown = "; ".join(statement.partition("(")[0].strip() for statement in lacking[:3])
+    shown = "; ".join(
+        statement.replace("IF NOT EXISTS ", "").partition("(")[0].partition(" ON ")[0].strip()
+        for statement in lacking[:3]
+    )
     return Finding(
         check="schema",
         status="problem",
