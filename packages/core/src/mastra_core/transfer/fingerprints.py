@@ -137,7 +137,8 @@ def _whole(value: Any) -> Any:
         items = cast("Mapping[str, Any]", value).items()
         return {key: _whole(member) for key, member in items}
     if isinstance(value, list):
-        return [_whole(member) for member in cast("list[Any]", value)]
+        members: list[Any] = value
+        return [_whole(member) for member in members]
     return value
 
 
