@@ -168,9 +168,10 @@ class PostgresDialect(Dialect):
         key = quoted(table.key)
         sql = f"SELECT {self.selected(table, ())} FROM {self.name(table)}"
         if after is not None:
-            kinds = [table.column(name).type for name in table.key]
-            pairs = zip(after, kinds, strict=True)
-            marks = [f"{self.bind(params, v, k)}::{self.types[k]}" for v, k in pairs]
+            pairs = [
+                (value, table.column(n).type) for value, n in zip(after, table.key, strict=True)
+            ]
+            marks = [f"{self.bind(params, v, kind)}::{self.types[kind]}" for v, kind in pairs]
             sql += f" WHERE ({key}) > ({', '.join(marks)})"
         return Statement(f"{sql} ORDER BY {key} LIMIT {self.bound(params, limit)}", params)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
 import msgspec
@@ -14,17 +14,9 @@ from mastra_core.transfer.arrivals import Arrived, arrive
 from mastra_core.transfer.comparison import compare_table
 from mastra_core.transfer.fingerprints import Tally, fingerprints, keys_of
 from mastra_core.transfer.journal import Journal
+from mastra_core.transfer.progress import Progress, Tell, silent
 from mastra_core.transfer.routes import Route, routes
 from mastra_core.transfer.streams import ahead, pages, patiently
-
-
-class Progress(msgspec.Struct, frozen=True):
-    """How far one table is: ``rows`` of about ``total`` rows copied, or verified."""
-
-    table: str
-    rows: int
-    total: int
-    verifying: bool = False
 
 
 class CopiedTable(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,7 +50,7 @@ async def copy(
     overwrite: bool = False,
     verify: bool = True,
     journal: Journal | None = None,
-    progress: Callable[[Progress], None] | None = None,
+    progress: Tell | None = None,
 ) -> list[CopiedTable]:
     """Copy all rows of the source into the target; what was done, table by table.
 
@@ -67,7 +59,7 @@ async def copy(
     copying once. With a ``journal`` in a file, a copy that was killed is continued. The source
     may be used meanwhile; what changes in it behind the copy shows as different.
     """
-    told = progress or (lambda _: None)
+    told = progress or silent
     steps = journal or Journal()
     found: list[CopiedTable] = []
     for route in routes(source, target, domains):
@@ -83,7 +75,7 @@ async def copy(
 
 
 async def _copy_table(
-    route: Route, journal: Journal, progress: Callable[[Progress], None], *, overwrite: bool
+    route: Route, journal: Journal, progress: Tell, *, overwrite: bool
 ) -> CopiedTable:
     table, source, target = route.table, route.source, route.target
     total = await patiently(lambda: source.count(table))
@@ -121,9 +113,7 @@ async def _summed(
             yield rows, fingerprints(table, rows)
 
 
-async def _verified(
-    route: Route, copied: CopiedTable, progress: Callable[[Progress], None]
-) -> CopiedTable:
+async def _verified(route: Route, copied: CopiedTable, progress: Tell) -> CopiedTable:
     """What the target has of a table; row by row only where the sums differ.
 
     They do where it had other rows before, or the source changed meanwhile.

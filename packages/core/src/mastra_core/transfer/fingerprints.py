@@ -137,8 +137,7 @@ def _whole(value: Any) -> Any:
         items = cast("Mapping[str, Any]", value).items()
         return {key: _whole(member) for key, member in items}
     if isinstance(value, list):
-        members: list[Any] = value
-        return [_whole(member) for member in members]
+        return [_whole(member) for member in cast("Sequence[Any]", value)]
     return value
 
 

@@ -8,7 +8,7 @@ absent values are left out, JSON columns are JSON, and times ISO texts in UTC. T
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from datetime import datetime
 from typing import Any, BinaryIO, Final, cast
@@ -21,8 +21,8 @@ from mastra_core.storage.codec import from_json, to_json
 from mastra_core.storage.schema import Row, Table, Value
 from mastra_core.storage.store import MastraStorage
 from mastra_core.transfer.arrivals import Arrived, arrive
-from mastra_core.transfer.copying import Progress
 from mastra_core.transfer.fingerprints import Tally, cleaned, fingerprints
+from mastra_core.transfer.progress import Progress, Tell, silent
 from mastra_core.transfer.routes import chosen
 from mastra_core.transfer.streams import PAGE_CHARACTERS, ahead, once, pages, patiently
 
@@ -53,10 +53,10 @@ async def export_lines(
     file: BinaryIO,
     *,
     domains: Sequence[str] = (),
-    progress: Callable[[Progress], None] | None = None,
+    progress: Tell | None = None,
 ) -> dict[str, Tally]:
     """Write all rows of the domains, table by table; how many there were of each."""
-    told = progress or (lambda _: None)
+    told = progress or silent
     found: dict[str, Tally] = {}
     file.write(_encode({"mastra": FORMAT}) + b"\n")
     for domain in chosen(storage, domains):
@@ -102,7 +102,7 @@ async def import_lines(
     *,
     domains: Sequence[str] = (),
     overwrite: bool = False,
-    progress: Callable[[Progress], None] | None = None,
+    progress: Tell | None = None,
 ) -> dict[str, Arrived]:
     """Read what ``export_lines`` wrote; what became of the rows of each table.
 
@@ -110,7 +110,7 @@ async def import_lines(
     end that is missing or counts otherwise, is a ``CorruptDataError``; what came before it is
     stored, and reading the whole file later goes on.
     """
-    told = progress or (lambda _: None)
+    told = progress or silent
     places = {
         table.name: (table, domain.backend)
         for domain in chosen(storage, domains)
@@ -143,7 +143,7 @@ def _batches(
             yield name, kept
             rows, length = [], 0
         end = line.end
-        if line.table in tables and line.row is not None:
+        if line.table is not None and line.table in tables and line.row is not None:
             name = line.table
             rows.append(_row(tables[name], line.row, number))
             length += len(text)
