@@ -168,10 +168,10 @@ class PostgresDialect(Dialect):
         key = quoted(table.key)
         sql = f"SELECT {self.selected(table, ())} FROM {self.name(table)}"
         if after is not None:
-            pairs = [
-                (value, table.column(n).type) for value, n in zip(after, table.key, strict=True)
-            ]
-            marks = [f"{self.bind(params, v, kind)}::{self.types[kind]}" for v, kind in pairs]
+            marks: list[str] = []
+            for value, name in zip(after, table.key, strict=True):
+                kind = table.column(name).type
+                marks.append(f"{self.bind(params, value, kind)}::{self.types[kind]}")
             sql += f" WHERE ({key}) > ({', '.join(marks)})"
         return Statement(f"{sql} ORDER BY {key} LIMIT {self.bound(params, limit)}", params)
 

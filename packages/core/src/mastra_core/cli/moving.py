@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, BinaryIO
@@ -53,8 +53,8 @@ Target = Annotated[str, typer.Argument(help="The store that it goes to; its tabl
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    for each in (copy, diff):
-        command(app)(each)
+    command(app)(copy)
+    command(app)(diff)
     command(app, "export")(export)
     command(app, "import")(import_)
 
@@ -68,7 +68,7 @@ class Rate(ProgressColumn):
 
 
 @contextmanager
-def bars() -> Iterator[Callable[[Progress], None]]:
+def bars() -> Generator[Callable[[Progress], None], None, None]:
     """Show progress on standard error: a bar for each table that has rows, rate and remaining time."""
     columns = (
         TextColumn("{task.description}"),
@@ -215,7 +215,7 @@ async def export(
 
 
 @contextmanager
-def _writing(name: str) -> Iterator[BinaryIO]:
+def _writing(name: str) -> Generator[BinaryIO, None, None]:
     if name == "-":
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
@@ -255,7 +255,7 @@ async def import_(
 
 
 @contextmanager
-def _reading(name: str) -> Iterator[BinaryIO]:
+def _reading(name: str) -> Generator[BinaryIO, None, None]:
     if name == "-":
         yield sys.stdin.buffer
         return

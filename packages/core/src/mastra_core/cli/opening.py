@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -30,7 +30,7 @@ def url_of(given: str) -> str:
 @asynccontextmanager
 async def opened(
     given: str, *, make: bool = False, set_up: bool = False
-) -> AsyncIterator[MastraStorage]:
+) -> AsyncGenerator[MastraStorage, None]:
     """The store of a URL, closed at the end.
 
     Without ``make`` a file must be there: a mistyped name is an error, not an empty store. Without

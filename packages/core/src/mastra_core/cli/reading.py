@@ -24,8 +24,10 @@ Resource = Annotated[str | None, typer.Option(help="Only what belongs to this re
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    for each in (threads, messages, runs, traces):
-        command(app)(each)
+    command(app)(threads)
+    command(app)(messages)
+    command(app)(runs)
+    command(app)(traces)
 
 
 def _more(total: int | None, has_more: bool, page: int) -> None:  # noqa: FBT001 (of a page)
