@@ -43,7 +43,13 @@ def _connect(url: str, **options: Any) -> D1Store:
 @hookimpl
 def mastra_adapter() -> Adapter:
     """The adapter for Cloudflare D1."""
-    return Adapter(name="cloudflare-d1", schemes=("d1",), connect=_connect, drivers=("httpx",))
+    return Adapter(
+        name="cloudflare-d1",
+        schemes=("d1",),
+        connect=_connect,
+        drivers=("httpx",),
+        backend="mastra_cloudflare_d1.backend:D1Backend",
+    )
 
 
 def __getattr__(name: str) -> Any:

@@ -44,7 +44,11 @@ def _connect(url: str, **options: Any) -> CloudflareDOStore:
 def mastra_adapter() -> Adapter:
     """The adapter for Cloudflare Durable Objects."""
     return Adapter(
-        name="cloudflare", schemes=("cloudflare-do",), connect=_connect, drivers=("httpx",)
+        name="cloudflare",
+        schemes=("cloudflare-do",),
+        connect=_connect,
+        drivers=("httpx",),
+        backend="mastra_cloudflare.backend:CloudflareDOBackend",
     )
 
 

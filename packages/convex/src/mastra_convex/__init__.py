@@ -51,7 +51,11 @@ def _connect_vector(url: str, **options: Any) -> ConvexVector:
 def mastra_adapter() -> Adapter:
     """The adapter for deployments of Convex."""
     return Adapter(
-        name="convex", schemes=("convex",), connect=_connect, drivers=("convex", "httpx")
+        name="convex",
+        schemes=("convex",),
+        connect=_connect,
+        drivers=("convex", "httpx"),
+        backend="mastra_convex.backend:ConvexBackend",
     )
 
 
@@ -63,6 +67,7 @@ def mastra_vector_adapter() -> VectorAdapter:
         schemes=("convex",),
         connect=_connect_vector,
         drivers=("convex", "httpx"),
+        store="mastra_convex.vector:ConvexVector",
     )
 
 

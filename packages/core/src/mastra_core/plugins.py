@@ -66,22 +66,28 @@ class Adapter(msgspec.Struct, frozen=True, kw_only=True):
     """What a package announces: its name, the URL schemes it takes, and how to connect.
 
     ``connect(url, **options)`` imports the driver and makes the store; ``drivers`` names the
-    modules that nothing before it may import.
+    modules that nothing before it may import. ``backend`` names the class that declares capabilities and
+    limits, as ``"mastra_x.backend:XBackend"``, for who wants to know them without a database.
     """
 
     name: str
     schemes: tuple[str, ...]
     connect: Callable[..., MastraStorage]
     drivers: tuple[str, ...] = ()
+    backend: str = ""
 
 
 class VectorAdapter(msgspec.Struct, frozen=True, kw_only=True):
-    """The same for a vector store; a package may announce an adapter, a vector store, or both."""
+    """The same for a vector store; a package may announce an adapter, a vector store, or both.
+
+    ``store`` names its class, which declares operators and metrics.
+    """
 
     name: str
     schemes: tuple[str, ...]
     connect: Callable[..., MastraVector]
     drivers: tuple[str, ...] = ()
+    store: str = ""
 
 
 class _Hooks:

@@ -53,6 +53,7 @@ def mastra_adapter() -> Adapter:
         schemes=("dynamodb",),
         connect=_connect,
         drivers=("boto3", "botocore"),
+        backend="mastra_dynamodb.backend:DynamoDBBackend",
     )
 
 

@@ -54,13 +54,25 @@ def _connect_vector(url: str, **options: Any) -> LibSQLVector:
 @hookimpl
 def mastra_adapter() -> Adapter:
     """The adapter for files and libSQL servers."""
-    return Adapter(name="libsql", schemes=SCHEMES, connect=_connect, drivers=DRIVERS)
+    return Adapter(
+        name="libsql",
+        schemes=SCHEMES,
+        connect=_connect,
+        drivers=DRIVERS,
+        backend="mastra_libsql.backend:LibSQLBackend",
+    )
 
 
 @hookimpl
 def mastra_vector_adapter() -> VectorAdapter:
     """The vector store of files and libSQL servers."""
-    return VectorAdapter(name="libsql", schemes=SCHEMES, connect=_connect_vector, drivers=DRIVERS)
+    return VectorAdapter(
+        name="libsql",
+        schemes=SCHEMES,
+        connect=_connect_vector,
+        drivers=DRIVERS,
+        store="mastra_libsql.vector:LibSQLVector",
+    )
 
 
 def __getattr__(name: str) -> Any:

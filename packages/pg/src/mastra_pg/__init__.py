@@ -53,13 +53,25 @@ def _connect_vector(url: str, **options: Any) -> PgVector:
 @hookimpl
 def mastra_adapter() -> Adapter:
     """The adapter for PostgreSQL servers."""
-    return Adapter(name="pg", schemes=SCHEMES, connect=_connect, drivers=DRIVERS)
+    return Adapter(
+        name="pg",
+        schemes=SCHEMES,
+        connect=_connect,
+        drivers=DRIVERS,
+        backend="mastra_pg.backend:PostgresBackend",
+    )
 
 
 @hookimpl
 def mastra_vector_adapter() -> VectorAdapter:
     """The vector store of PostgreSQL servers."""
-    return VectorAdapter(name="pg", schemes=SCHEMES, connect=_connect_vector, drivers=DRIVERS)
+    return VectorAdapter(
+        name="pg",
+        schemes=SCHEMES,
+        connect=_connect_vector,
+        drivers=DRIVERS,
+        store="mastra_pg.vector:PgVector",
+    )
 
 
 def __getattr__(name: str) -> Any:

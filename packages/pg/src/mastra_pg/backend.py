@@ -21,11 +21,12 @@ from mastra_core.errors import (
     UnavailableError,
 )
 from mastra_core.storage.loops import PerLoop, pauses
-from mastra_core.storage.schema import Table, Where
+from mastra_core.storage.schema import Change, Put, Row, Table, Where
 from mastra_core.storage.sql import Statement
 from mastra_core.storage.sqlbackend import SETUP_ATTEMPTS, SqlBackend
 from mastra_pg.dialect import TWICE, PostgresDialect
 from mastra_pg.install import Installation
+from mastra_pg.loading import load, loadable
 from mastra_pg.pool import Connection, connect, give, leave, pipelined, sent, shared, take
 from mastra_pg.schema import PostgresSchema
 from mastra_pg.settings import PostgresOptions, Settings, schema_name, settings
@@ -140,6 +141,20 @@ class PostgresBackend(SqlBackend):
 
         return await self._reading(read)
 
+    async def _sweep(self, table: Table, limit: int, after: Row | None) -> list[Row]:
+        rows = await self._fetch(self.dialect.swept(table, limit, after))
+        return self.dialect.rows(table, (), rows)
+
+    async def _write(self, changes: Sequence[Change]) -> list[int]:
+        put = changes[0] if len(changes) == 1 else None
+        if isinstance(put, Put) and loadable(put):
+            try:
+                return [await self._undisturbed(lambda to: load(to, self.dialect, put))]
+            except errors.UniqueViolation:
+                # Some are there, and nothing was written: the INSERT tells which.
+                pass
+        return await super()._write(changes)
+
     async def _execute(self, statements: Sequence[Statement]) -> list[int]:
         if len(statements) == 1 and (statements[0].expect is None or statements[0].one):
 
@@ -212,6 +227,11 @@ class PostgresBackend(SqlBackend):
                     raise
             else:
                 return
+
+    async def _lacking(self, tables: Sequence[Table]) -> Sequence[str] | None:
+        schema = PostgresSchema(self.dialect, default_indexes=self._default_indexes)
+        missing = await self._connected(Installation(schema, tables).missing)
+        return [statement.sql for statement in missing]
 
     async def _install(self, installation: Installation) -> None:
         if not await self._connected(installation.missing):

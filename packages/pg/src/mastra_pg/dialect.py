@@ -15,6 +15,7 @@ from mastra_core.storage.schema import (
     Column,
     ColumnType,
     Put,
+    Row,
     Table,
     Update,
     Value,
@@ -112,6 +113,7 @@ class PostgresDialect(Dialect):
     """
 
     version: ClassVar[str] = "SELECT 'PostgreSQL ' || current_setting('server_version')"
+    clock: ClassVar[str] = "SELECT (clock_timestamp() AT TIME ZONE 'UTC')::text"
     types: ClassVar[Mapping[ColumnType, str]] = {
         "text": "TEXT",
         "timestamp": "TIMESTAMP",
@@ -159,6 +161,19 @@ class PostgresDialect(Dialect):
         """One column as it is ordered: text by its bytes."""
         text = self.operand(table, column)
         return f'{text} COLLATE "C"' if column.type == "text" else text
+
+    def swept(self, table: Table, limit: int, after: Row | None) -> Statement:
+        """The SELECT of rows in the order of the key's own index, which is the database's language's."""
+        params: list[Any] = []
+        key = quoted(table.key)
+        sql = f"SELECT {self.selected(table, ())} FROM {self.name(table)}"
+        if after is not None:
+            marks: list[str] = []
+            for value, name in zip(after, table.key, strict=True):
+                kind = table.column(name).type
+                marks.append(f"{self.bind(params, value, kind)}::{self.types[kind]}")
+            sql += f" WHERE ({key}) > ({', '.join(marks)})"
+        return Statement(f"{sql} ORDER BY {key} LIMIT {self.bound(params, limit)}", params)
 
     def term(self, table: Table, column: Column) -> str:
         """One column of the select list; JSON comes as text, which core decodes."""

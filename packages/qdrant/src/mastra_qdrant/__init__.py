@@ -25,7 +25,11 @@ def _connect(url: str, **options: Any) -> QdrantVector:
 def mastra_vector_adapter() -> VectorAdapter:
     """The vector store of Qdrant."""
     return VectorAdapter(
-        name="qdrant", schemes=("qdrant",), connect=_connect, drivers=("qdrant_client", "grpc")
+        name="qdrant",
+        schemes=("qdrant",),
+        connect=_connect,
+        drivers=("qdrant_client", "grpc"),
+        store="mastra_qdrant.vector:QdrantVector",
     )
 
 

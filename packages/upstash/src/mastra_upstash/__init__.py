@@ -55,6 +55,7 @@ def mastra_adapter() -> Adapter:
         schemes=("upstash", "redis", "rediss", "unix"),
         connect=_connect,
         drivers=("upstash_redis", "redis", "httpx"),
+        backend="mastra_upstash.backend:UpstashBackend",
     )
 
 
@@ -62,7 +63,11 @@ def mastra_adapter() -> Adapter:
 def mastra_vector_adapter() -> VectorAdapter:
     """The vector store of Upstash Vector."""
     return VectorAdapter(
-        name="upstash", schemes=("upstash",), connect=_connect_vector, drivers=("httpx",)
+        name="upstash",
+        schemes=("upstash",),
+        connect=_connect_vector,
+        drivers=("httpx",),
+        store="mastra_upstash.vector:UpstashVector",
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterator, Sequence
+from datetime import datetime
 from typing import ClassVar, Self
 
 import msgspec
@@ -130,6 +131,21 @@ class Backend(DriverErrors, ABC):
         except Exception as error:
             raise self._translate(error, f"read {table.name}") from error
 
+    async def sweep(self, table: Table, *, limit: int, after: Row | None = None) -> list[Row]:
+        """Rows of a table behind the one with the key ``after``, at most so many; none at the end.
+
+        Going on behind each last row gives every row once, in an order that is the database's own:
+        the one that its keys are stored in, so that the last page costs what the first one does.
+        """
+        if self.auto_setup and not self._ready.done:
+            await self.setup((table,))
+        try:
+            return await self._sweep(table, min(limit, self.limits.page_rows), after)
+        except MastraError:
+            raise
+        except Exception as error:
+            raise self._translate(error, f"read {table.name}") from error
+
     async def count(self, table: Table, where: Sequence[Where] = ()) -> int:
         """How many rows match."""
         if self.auto_setup and not self._ready.done:
@@ -167,6 +183,22 @@ class Backend(DriverErrors, ABC):
     async def server(self) -> str:
         """The name and version that the database gives itself, for reports; empty if it has none."""
         return ""
+
+    async def clock(self) -> datetime | None:
+        """What time it is for the database; ``None`` where it cannot be asked."""
+        return None
+
+    async def lacking(self) -> Sequence[str] | None:
+        """What set-up would still add, in the database's own words; ``None`` where it cannot tell.
+
+        It looks only: nothing is made.
+        """
+        try:
+            return await self._lacking(tuple(self._declared.values()))
+        except MastraError:
+            raise
+        except Exception as error:
+            raise self._translate(error, "look at the tables") from error
 
     async def close(self) -> None:
         """Release what this backend opened; safe to call twice, and use opens it again."""
@@ -285,6 +317,9 @@ class Backend(DriverErrors, ABC):
     async def _find_many(self, table: Table, queries: Sequence[Query]) -> list[list[Row]]:
         return [await self._find(table, query) for query in queries]
 
+    async def _sweep(self, table: Table, limit: int, after: Row | None) -> list[Row]:
+        return await self._find(table, Query(order=complete(table, ()), limit=limit, after=after))
+
     @abstractmethod
     async def _setup(self, tables: Sequence[Table]) -> None: ...
 
@@ -296,6 +331,9 @@ class Backend(DriverErrors, ABC):
 
     @abstractmethod
     async def _write(self, changes: Sequence[Change]) -> list[int]: ...
+
+    async def _lacking(self, tables: Sequence[Table]) -> Sequence[str] | None:
+        return None
 
     async def _close(self) -> None:
         """Release what was opened; nothing by default."""

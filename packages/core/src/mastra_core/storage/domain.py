@@ -23,10 +23,12 @@ class StorageDomain:
     """One domain over one backend; every rule is here or in a subclass, none in an adapter.
 
     ``retention`` names the tables that may be pruned by age, with the column that gives the age.
+    ``guests`` are those of its tables that are another domain's.
     """
 
     name: ClassVar[str]
     tables: ClassVar[tuple[Table, ...]]
+    guests: ClassVar[tuple[Table, ...]] = ()
     retention: ClassVar[Mapping[str, tuple[Table, str]]] = {}
 
     def __init__(self, backend: Backend) -> None:
@@ -43,6 +45,11 @@ class StorageDomain:
     def with_layers(self, *layers: Layer) -> Self:
         """The same domain with layers around its backend, the first nearest to the caller."""
         return self.over(layered(self.backend, layers))
+
+    @classmethod
+    def own(cls) -> tuple[Table, ...]:
+        """The tables that are this domain's, and no other's."""
+        return tuple([table for table in cls.tables if table not in cls.guests])
 
     async def _page(
         self,

@@ -63,6 +63,7 @@ class Dialect(Conditions):
     """How one family of databases writes SQL; the base is SQLite's."""
 
     version: ClassVar[str] = "SELECT 'SQLite ' || sqlite_version()"
+    clock: ClassVar[str] = f"SELECT strftime('{ISO}', 'now')"
     types: ClassVar[Mapping[ColumnType, str]] = {
         "text": "TEXT",
         "timestamp": "TEXT",

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from abc import abstractmethod
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, ClassVar
 
+from mastra_core.clock import from_iso
 from mastra_core.errors import ConflictError, LimitExceededError, MastraError
 from mastra_core.storage.backend import Backend
 from mastra_core.storage.ddl import SqliteSchema
@@ -92,6 +94,18 @@ class SqlBackend(Backend):
             raise
         except Exception as error:
             raise self._translate(error, "ask for the version") from error
+
+    async def clock(self) -> datetime | None:
+        """What time it is for the database."""
+        try:
+            return from_iso(str((await self._fetch(Statement(self.dialect.clock)))[0][0]))
+        except Exception as error:
+            raise self._translate(error, "ask for the time") from error
+
+    async def _lacking(self, tables: Sequence[Table]) -> Sequence[str] | None:
+        schema = self.schema(self.dialect)
+        columns, indexes = await self._fetch_many(schema.catalogue())
+        return [s.sql for s in schema.missing(tables, schema.existing(columns, indexes))]
 
     async def _find(self, table: Table, query: Query) -> list[Row]:
         rows = await self._fetch(self.dialect.select(table, query))

@@ -15,7 +15,7 @@ from mastra_conformance.suite.message_lists import TestMessageLists
 from mastra_conformance.suite.messages import TestMessages
 from mastra_conformance.suite.model import TestModel
 from mastra_conformance.suite.observability import TestSpans
-from mastra_conformance.suite.pages import TestOrder, TestPages
+from mastra_conformance.suite.pages import TestOrder, TestPages, TestSweep
 from mastra_conformance.suite.parallel import TestProcesses
 from mastra_conformance.suite.promises import TestCapabilities, TestLife, TestLoops
 from mastra_conformance.suite.resources import TestClones, TestResources
@@ -68,6 +68,7 @@ __all__ = [
     "TestSnapshots",
     "TestSpans",
     "TestSteps",
+    "TestSweep",
     "TestThreadLists",
     "TestThreads",
     "TestTraceLists",

@@ -53,6 +53,7 @@ class DatasetsStorage(DatasetPurge):
         EXPERIMENTS,
         EXPERIMENT_RESULTS,
     )
+    guests: ClassVar[tuple[Table, ...]] = (EXPERIMENTS, EXPERIMENT_RESULTS)
 
     async def create_dataset(
         self,

@@ -40,6 +40,7 @@ class ExperimentsStorage(ExperimentResults):
 
     name: ClassVar[str] = "experiments"
     tables: ClassVar[tuple[Table, ...]] = (EXPERIMENTS, EXPERIMENT_RESULTS, DATASET_ITEMS)
+    guests: ClassVar[tuple[Table, ...]] = (DATASET_ITEMS,)
     retention: ClassVar[Mapping[str, tuple[Table, str]]] = {
         "experiments": (EXPERIMENTS, "completedAt"),
         "experiment_results": (EXPERIMENT_RESULTS, "completedAt"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
 from typing import Literal, Protocol, TypeAlias, TypeVar
 
 import msgspec
@@ -83,6 +84,14 @@ class LayerBackend(Backend):
     async def server(self) -> str:
         """The name and version that the database gives itself."""
         return await self.inner.server()
+
+    async def clock(self) -> datetime | None:
+        """What time it is for the database."""
+        return await self.inner.clock()
+
+    async def lacking(self) -> Sequence[str] | None:
+        """What set-up would still add."""
+        return await self.inner.lacking()
 
     async def _setup(self, tables: Sequence[Table]) -> None:
         operation = Operation("setup", tuple([table.name for table in tables]))

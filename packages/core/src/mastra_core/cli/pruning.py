@@ -1,0 +1,89 @@
+"""``mastra prune``: deleting what is older than some age, after it was counted and agreed to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from mastra_core.cli.display import print_json, print_table
+from mastra_core.cli.exits import Exit
+from mastra_core.cli.inspecting import AsJson, Url
+from mastra_core.cli.opening import opened
+from mastra_core.cli.redaction import shown
+from mastra_core.cli.running import command
+from mastra_core.clock import now
+from mastra_core.errors import ConfigurationError
+from mastra_core.storage.domain import StorageDomain
+from mastra_core.storage.retention import Bounds, Policy, policies
+from mastra_core.storage.retention import prune as prune_table
+from mastra_core.storage.schema import Where
+from mastra_core.storage.store import MastraStorage
+from mastra_core.transfer.routes import chosen
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    command(app)(prune)
+
+
+async def prune(
+    url: Url,
+    *,
+    older_than: Annotated[str, typer.Option(help="The age: a number and s, m, h, d or w, as 30d.")],
+    only: Annotated[
+        list[str] | None,
+        typer.Option(help="Only this table, as memory.messages; may be given several times."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    as_json: AsJson = False,
+) -> Exit:
+    """Delete rows that are older than an age, in small batches. A thread goes with its messages."""
+    age = Policy(max_age=older_than)
+    before = now() - age.age
+    async with opened(url, set_up=not dry_run) as storage:
+        wanted = tables(storage, only or ())
+        counts = [
+            (domain, key, await domain.backend.count(table, (Where(column, "lt", before),)))
+            for domain, key in wanted
+            for table, column in [domain.retention[key]]
+        ]
+        if not as_json:
+            rows = [(f"{domain.name}.{key}", count) for domain, key, count in counts]
+            print_table(("table", "older"), rows, right="older")
+        some = sum(count for _, _, count in counts) > 0
+        if dry_run or not some:
+            if as_json:
+                print_json({f"{d.name}.{key}": {"older": count} for d, key, count in counts})
+            return Exit.OK
+        if not yes:
+            typer.confirm(f"Delete these rows of {shown(url)}?", abort=True, err=True)
+        done = [
+            await prune_table(domain, key, policy, Bounds(None, None, 0.0))
+            for domain, key, count in counts
+            if count
+            for policy in policies(domain, {key: age}).values()
+        ]
+    if as_json:
+        print_json({f"{p.domain}.{p.table}": {"deleted": p.deleted} for p in done})
+    else:
+        rows = [(f"{p.domain}.{p.table}", p.deleted) for p in done]
+        print_table(("table", "deleted"), rows, right="deleted")
+    return Exit.OK
+
+
+def tables(storage: MastraStorage, only: Sequence[str]) -> list[tuple[StorageDomain, str]]:
+    """The domains and names of tables that have an age, or those of them that are named."""
+    every = {
+        f"{domain.name}.{key}": (domain, key)
+        for domain in chosen(storage)
+        for key in domain.retention
+    }
+    unknown = sorted(set(only) - set(every))
+    if unknown:
+        raise ConfigurationError(
+            f"there is no {', '.join(unknown)} to prune; known: {', '.join(every)}"
+        )
+    return [every[name] for name in only or every]
