@@ -25,7 +25,11 @@ def _connect(url: str, **options: Any) -> ChromaVector:
 def mastra_vector_adapter() -> VectorAdapter:
     """The vector store of Chroma."""
     return VectorAdapter(
-        name="chroma", schemes=("chroma",), connect=_connect, drivers=("chromadb", "httpx")
+        name="chroma",
+        schemes=("chroma",),
+        connect=_connect,
+        drivers=("chromadb", "httpx"),
+        store="mastra_chroma.vector:ChromaVector",
     )
 
 

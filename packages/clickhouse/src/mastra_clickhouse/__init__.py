@@ -52,6 +52,7 @@ def mastra_adapter() -> Adapter:
         schemes=("clickhouse", "clickhouses"),
         connect=_connect,
         drivers=("aiohttp", "clickhouse_connect"),
+        backend="mastra_clickhouse.backend:ClickhouseBackend",
     )
 
 

@@ -53,13 +53,25 @@ def _connect_vector(url: str, **options: Any) -> LanceVector:
 @hookimpl
 def mastra_adapter() -> Adapter:
     """The adapter for LanceDB."""
-    return Adapter(name="lance", schemes=SCHEMES, connect=_connect, drivers=DRIVERS)
+    return Adapter(
+        name="lance",
+        schemes=SCHEMES,
+        connect=_connect,
+        drivers=DRIVERS,
+        backend="mastra_lance.backend:LanceBackend",
+    )
 
 
 @hookimpl
 def mastra_vector_adapter() -> VectorAdapter:
     """The vector store of LanceDB."""
-    return VectorAdapter(name="lance", schemes=SCHEMES, connect=_connect_vector, drivers=DRIVERS)
+    return VectorAdapter(
+        name="lance",
+        schemes=SCHEMES,
+        connect=_connect_vector,
+        drivers=DRIVERS,
+        store="mastra_lance.vector:LanceVector",
+    )
 
 
 def __getattr__(name: str) -> Any:

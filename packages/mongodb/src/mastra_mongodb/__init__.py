@@ -53,13 +53,25 @@ def _connect_vector(url: str, **options: Any) -> MongoDBVector:
 @hookimpl
 def mastra_adapter() -> Adapter:
     """The adapter for MongoDB servers."""
-    return Adapter(name="mongodb", schemes=SCHEMES, connect=_connect, drivers=DRIVERS)
+    return Adapter(
+        name="mongodb",
+        schemes=SCHEMES,
+        connect=_connect,
+        drivers=DRIVERS,
+        backend="mastra_mongodb.backend:MongoDBBackend",
+    )
 
 
 @hookimpl
 def mastra_vector_adapter() -> VectorAdapter:
     """The vector store of MongoDB servers."""
-    return VectorAdapter(name="mongodb", schemes=SCHEMES, connect=_connect_vector, drivers=DRIVERS)
+    return VectorAdapter(
+        name="mongodb",
+        schemes=SCHEMES,
+        connect=_connect_vector,
+        drivers=DRIVERS,
+        store="mastra_mongodb.vector:MongoDBVector",
+    )
 
 
 def __getattr__(name: str) -> Any:

@@ -44,7 +44,11 @@ def _connect(url: str, **options: Any) -> MSSQLStore:
 def mastra_adapter() -> Adapter:
     """The adapter for SQL Server and Azure SQL."""
     return Adapter(
-        name="mssql", schemes=SCHEMES, connect=_connect, drivers=("mssql_python", "pyodbc")
+        name="mssql",
+        schemes=SCHEMES,
+        connect=_connect,
+        drivers=("mssql_python", "pyodbc"),
+        backend="mastra_mssql.backend:MSSQLBackend",
     )
 
 

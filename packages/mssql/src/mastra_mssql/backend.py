@@ -154,6 +154,11 @@ class MSSQLBackend(SqlBackend):
         tables = tuple(self._declared.values())
         self.dialect.learn(self._schema.found(tables, columns))
 
+    async def _lacking(self, tables: Sequence[Table]) -> Sequence[str] | None:
+        columns, indexes = await self._fetch_many(self._schema.catalogue())
+        existing = self._schema.existing(columns, indexes)
+        return [statement.sql for statement in self._schema.missing(tables, existing)]
+
     async def _setup(self, tables: Sequence[Table]) -> None:
         """Look what is there and add what is not; again if others did so meanwhile."""
         columns, indexes = await self._fetch_many(self._schema.catalogue())

@@ -28,7 +28,11 @@ def _connect(url: str, **options: Any) -> PineconeVector:
 def mastra_vector_adapter() -> VectorAdapter:
     """The vector store of Pinecone."""
     return VectorAdapter(
-        name="pinecone", schemes=("pinecone",), connect=_connect, drivers=("pinecone", "httpx")
+        name="pinecone",
+        schemes=("pinecone",),
+        connect=_connect,
+        drivers=("pinecone", "httpx"),
+        store="mastra_pinecone.vector:PineconeVector",
     )
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 
 from mastra_conformance.lab import Lab, Site, backend_of, fresh
 from mastra_conformance.rows import at, ids, key, result, stored
 from mastra_conformance.tiers import area, base, full
+from mastra_core.clock import now
 from mastra_core.errors import ConflictError, LimitExceededError, StorageError, UnsupportedError
 from mastra_core.storage.backend import Backend, Capability
 from mastra_core.storage.schema import Change, Delete, Order, Put, Query, Update, Where
@@ -153,6 +155,13 @@ class TestLife:
         await asyncio.gather(*(store.init() for store in stores))
         await asyncio.gather(*(backend_of(store).setup(TABLES) for store in stores))
         assert ids(await stored(lab.backend, run)) == ["a"]
+
+    async def test_what_was_set_up_lacks_nothing_and_tells_its_time(self, lab: Lab) -> None:
+        """Where a database can be asked what set-up would add, and what time it is."""
+        await lab.store.init()
+        assert not await lab.backend.lacking()
+        time = await lab.backend.clock()
+        assert time is None or abs(time - now()) < timedelta(hours=1)
 
     async def test_closing_twice_is_no_error_and_use_opens_again(self, lab: Lab) -> None:
         """Also before anything was opened."""
