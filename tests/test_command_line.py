@@ -200,7 +200,7 @@ def test_a_doctor_makes_nothing_unless_it_is_asked_to(place, mastra):
         ("connection", "ok"),
         ("schema", "problem"),
     ]
-    assert "CREATE TABLE IF NOT EXISTS" in findings[1]["found"]
+    assert 'CREATE TABLE "mastra_threads"' in findings[1]["found"]
     assert "--fix" in findings[1]["advice"]
     code, _, err = mastra("threads", "file:./empty.db")
     assert code == Exit.STORAGE

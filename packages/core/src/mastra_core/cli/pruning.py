@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import typer
@@ -50,13 +50,10 @@ async def prune(
             for domain, key in wanted
             for table, column in [domain.retention[key]]
         ]
-        if not as_json:
-            rows = [(f"{domain.name}.{key}", count) for domain, key, count in counts]
-            print_table(("table", "older"), rows, right="older")
-        some = sum(count for _, _, count in counts) > 0
-        if dry_run or not some:
-            if as_json:
-                print_json({f"{d.name}.{key}": {"older": count} for d, key, count in counts})
+        ends = dry_run or not any(count for _, _, count in counts)
+        if ends or not as_json:
+            _tell("older", {f"{d.name}.{key}": count for d, key, count in counts}, as_json=as_json)
+        if ends:
             return Exit.OK
         if not yes:
             typer.confirm(f"Delete these rows of {shown(url)}?", abort=True, err=True)
@@ -66,12 +63,16 @@ async def prune(
             if count
             for policy in policies(domain, {key: age}).values()
         ]
-    if as_json:
-        print_json({f"{p.domain}.{p.table}": {"deleted": p.deleted} for p in done})
-    else:
-        rows = [(f"{p.domain}.{p.table}", p.deleted) for p in done]
-        print_table(("table", "deleted"), rows, right="deleted")
+    _tell("deleted", {f"{p.domain}.{p.table}": p.deleted for p in done}, as_json=as_json)
     return Exit.OK
+
+
+def _tell(what: str, numbers: Mapping[str, int], *, as_json: bool) -> None:
+    """How many rows of each table are older, or were deleted."""
+    if as_json:
+        print_json({name: {what: number} for name, number in numbers.items()})
+    else:
+        print_table(("table", what), list(numbers.items()), right=what)
 
 
 def tables(storage: MastraStorage, only: Sequence[str]) -> list[tuple[StorageDomain, str]]:
