@@ -10,8 +10,8 @@ from mastra_chroma import ChromaVector
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory):
     """A folder that stays open: opening it takes Chroma longer than most tests."""
-    import chromadb  # noqa: PLC0415 (what announces itself imports no driver)
-    from chromadb.config import Settings  # noqa: PLC0415
+    import chromadb
+    from chromadb.config import Settings
 
     path = tmp_path_factory.mktemp("chroma")
     client = chromadb.PersistentClient(str(path), Settings(anonymized_telemetry=False))
