@@ -9,7 +9,14 @@ from mastra_chroma import ChromaVector
 
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("chroma")
+    """A folder that stays open: opening it takes Chroma longer than most tests."""
+    import chromadb
+    from chromadb.config import Settings
+
+    path = tmp_path_factory.mktemp("chroma")
+    client = chromadb.PersistentClient(str(path), Settings(anonymized_telemetry=False))
+    yield path
+    client.close()
 
 
 @pytest.fixture(scope="session")

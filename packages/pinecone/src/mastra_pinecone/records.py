@@ -106,11 +106,6 @@ class Read:
         self.id = name if isinstance(name, str) and record_id(name) == key else key
 
     @property
-    def metadata_json(self) -> str:
-        """The metadata as text."""
-        return to_json(self.metadata, "metadata")
-
-    @property
     def metadata(self) -> JsonObject:
         """The metadata as they were given, or as others have changed them."""
         rest = {k: _number(v) for k, v in self._stored.items() if not k.startswith(OURS)}

@@ -52,9 +52,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class _Opened:
     """The client of an event loop, and one for each index that it used."""
 
-    def __init__(self, client: Any, *, timeout: float, ours: bool) -> None:
+    def __init__(self, client: Any, *, ours: bool) -> None:
         self.client = client
-        self._timeout = timeout
         self._ours = ours
         self._indexes: dict[str, Any] = {}
         self.closing = at_end_of_loop(self.close)
@@ -100,11 +99,11 @@ class Connection:
             await opened.close()
 
     def _open(self) -> _Opened:
-        timeout = self.settings.timeout
         if self._given is not None:
-            return _Opened(self._given, timeout=timeout, ours=False)
-        client = AsyncPinecone(api_key=self._key, host=self.settings.host, timeout=timeout)
-        return _Opened(client, timeout=timeout, ours=True)
+            return _Opened(self._given, ours=False)
+        settings = self.settings
+        client = AsyncPinecone(api_key=self._key, host=settings.host, timeout=settings.timeout)
+        return _Opened(client, ours=True)
 
 
 def connected(options: PineconeOptions) -> Connection:
