@@ -19,6 +19,15 @@ ISO = "%Y-%m-%dT%H:%M:%fZ"
 class Conditions:
     """The conditions of SQLite's SQL, which other dialects override."""
 
+    types: ClassVar[Mapping[ColumnType, str]] = {
+        "text": "TEXT",
+        "timestamp": "TEXT",
+        "json": "TEXT",
+        "integer": "INTEGER",
+        "bigint": "INTEGER",
+        "float": "REAL",
+        "boolean": "INTEGER",
+    }
     encoders: ClassVar[Mapping[ColumnType, Callable[[Any], Any]]] = {
         "timestamp": iso,
         "boolean": int,
@@ -43,7 +52,7 @@ class Conditions:
             if not -INT64 <= value < INT64:
                 raise InvalidArgumentError(f"the integer {value} needs more than 64 bits")
             # Drivers that pass numbers as doubles would round it.
-            return f"CAST({self.bound(params, str(value))} AS INTEGER)"
+            return f"CAST({self.bound(params, str(value))} AS {self.types['bigint']})"
         return self.bound(params, value)
 
     def term(self, table: Table, column: Column) -> str:

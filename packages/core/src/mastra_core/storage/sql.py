@@ -67,15 +67,6 @@ class Dialect(Conditions):
     """How one family of databases writes SQL; the base is SQLite's."""
 
     version: ClassVar[str] = "SELECT 'SQLite ' || sqlite_version()"
-    types: ClassVar[Mapping[ColumnType, str]] = {
-        "text": "TEXT",
-        "timestamp": "TEXT",
-        "json": "TEXT",
-        "integer": "INTEGER",
-        "bigint": "INTEGER",
-        "float": "REAL",
-        "boolean": "INTEGER",
-    }
     # What the driver gives, a whole column at a time, as values of the waist.
     decoders: ClassVar[Mapping[ColumnType, Decoder]] = {
         "timestamp": from_isos,

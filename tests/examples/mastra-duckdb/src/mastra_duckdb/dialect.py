@@ -1,0 +1,87 @@
+"""How DuckDB's SQL differs from SQLite's, which is the base."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC
+from typing import Any, ClassVar, cast
+
+import msgspec
+
+from mastra_core.clock import iso
+from mastra_core.storage.ddl import Existing, SqliteSchema
+from mastra_core.storage.schema import Column, Table, Value, Where
+from mastra_core.storage.sql import Dialect, Statement
+
+
+class DuckDBDialect(Dialect):
+    """Typed columns and arrays; what is read and written otherwise is SQLite's."""
+
+    version = "SELECT 'DuckDB ' || version()"
+    types: ClassVar = {
+        "text": "VARCHAR",
+        "timestamp": "TIMESTAMP",
+        "json": "VARCHAR",
+        "integer": "BIGINT",
+        "bigint": "BIGINT",
+        "float": "DOUBLE",
+        "boolean": "BOOLEAN",
+    }
+    encoders: ClassVar = {"timestamp": iso}
+    decoders: ClassVar = {
+        "timestamp": lambda values: [v and v.replace(tzinfo=UTC) for v in values],
+    }
+
+    def bind(self, params: list[Any], value: Value, kind: str = "text") -> str:
+        text = super().bind(params, value, kind)
+        return f"CAST({text} AS TIMESTAMP)" if kind == "timestamp" else text
+
+    def equals(self, table: Table, column: Column, bound: str) -> str:
+        return f'"{column.name}" = {bound}'
+
+    def differs(self, name: str, bound: str) -> str:
+        return f"{name} IS DISTINCT FROM {bound}"
+
+    def same(self, a: str, b: str) -> str:
+        return f"{a} IS NOT DISTINCT FROM {b}"
+
+    def is_member(
+        self, name: str, column: Column, values: Sequence[Value], params: list[Any]
+    ) -> str:
+        given = [iso(v) if column.type == "timestamp" else v for v in values]
+        return f"{name} = ANY(CAST({self.bound(params, given)} AS {self.types[column.type]}[]))"
+
+    def json_condition(self, table: Table, where: Where, params: list[Any]) -> str:
+        """A comparison with a text, a truth value or null; ``_pushes`` keeps numbers away."""
+        name, value = f'"{where.column}"', cast("str | bool | None", where.value)
+        kind = "NULL" if value is None else "BOOLEAN" if isinstance(value, bool) else "VARCHAR"
+        params += [path := self.json_path(where.path)] * 2
+        params.append(str(value).lower() if isinstance(value, bool) else value)
+        sign = {"eq": "=", "ne": "=", **self.comparisons}[where.op]
+        found = f"json_extract_string({name}, ?)"
+        test = f"json_type({name}, ?) = '{kind}' AND {found} IS NOT DISTINCT FROM ?"
+        return f"CASE WHEN json_valid({name}) THEN {test} END"
+
+    def advance(self, new: str, stored: str) -> str:
+        return f"greatest({new}, {stored} + INTERVAL 1 MILLISECOND)"
+
+
+class DuckDBSchema(SqliteSchema):
+    """Reads DuckDB's catalogue and writes its DDL."""
+
+    loose = frozenset()
+
+    def catalogue(self) -> tuple[Statement, Statement]:
+        return (
+            Statement(
+                "SELECT table_name, column_name, NOT is_nullable AND column_default IS NULL "
+                "FROM duckdb_columns() WHERE NOT internal"
+            ),
+            Statement(
+                "SELECT table_name, constraint_name, true, unnest(constraint_column_names) "
+                "FROM duckdb_constraints() WHERE constraint_type IN ('PRIMARY KEY', 'UNIQUE')"
+            ),
+        )
+
+    def missing(self, tables: Sequence[Table], existing: Mapping[str, Existing]) -> list[Statement]:
+        """Tables and keys only: DuckDB scans columns, and its indexes would not order them."""
+        plain = [msgspec.structs.replace(table, indexes=()) for table in tables]
+        return super().missing(plain, existing)
