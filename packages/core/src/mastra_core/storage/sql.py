@@ -227,12 +227,16 @@ class Dialect(Conditions):
             short = f"{head}VALUES ({', '.join(values)})"
             shorter = "" if quick is None else short + quick
             return [Statement(short + tail, params, position, expect, table.name, shorter)]
-        picked = ", ".join([f"value->>{i}" for i in range(len(table.columns))])
+        picked = ", ".join([self.picked(i, kind) for i, kind in enumerate(table.types)])
         text = msgspec.json.encode(self.encoded(table.types, put.rows))
         if self.bound_bytes is not None and len(text) > self.bound_bytes:
             return [s for half in put.halves() for s in self.put(half, position)]
         sql = f"{head}SELECT {picked} FROM json_each(?) WHERE true{tail}"
         return [Statement(sql, [text.decode()], position, expect, table.name)]
+
+    def picked(self, position: int, kind: ColumnType) -> str:
+        """One column of a row that is in a JSON array: its text, which the column's type converts."""
+        return f"value->>{position}"
 
     def insertion(self, put: Put) -> tuple[str, str, str | None]:
         """What comes before and after the values of an INSERT, and the quick form of the latter.

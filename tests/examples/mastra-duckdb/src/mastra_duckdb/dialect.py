@@ -34,6 +34,9 @@ class DuckDBDialect(Dialect):
         text = super().bind(params, value, kind)
         return f"CAST({text} AS TIMESTAMP)" if kind == "timestamp" else text
 
+    def picked(self, position: int, kind: str) -> str:
+        return f"CAST(value->>{position} AS {self.types[kind]})"
+
     def equals(self, table: Table, column: Column, bound: str) -> str:
         return f'"{column.name}" = {bound}'
 
@@ -51,14 +54,14 @@ class DuckDBDialect(Dialect):
 
     def json_condition(self, table: Table, where: Where, params: list[Any]) -> str:
         """A comparison with a text, a truth value or null; ``_pushes`` keeps numbers away."""
-        name, value = f'"{where.column}"', cast("str | bool | None", where.value)
+        value = where.value
         kind = "NULL" if value is None else "BOOLEAN" if isinstance(value, bool) else "VARCHAR"
-        params += [path := self.json_path(where.path)] * 2
-        params.append(str(value).lower() if isinstance(value, bool) else value)
-        sign = {"eq": "=", "ne": "=", **self.comparisons}[where.op]
-        found = f"json_extract_string({name}, ?)"
-        test = f"json_type({name}, ?) = '{kind}' AND {found} IS NOT DISTINCT FROM ?"
-        return f"CASE WHEN json_valid({name}) THEN {test} END"
+        told = f"{kind}:{str(value).lower() if kind == 'BOOLEAN' else value or ''}"
+        params += [path := self.json_path(where.path), path, told]
+        name = f'"{where.column}"'
+        found = f"json_type({name}, ?) || ':' || coalesce(json_extract_string({name}, ?), '')"
+        sign = "=" if where.op == "eq" else "<>"
+        return f"CASE WHEN json_valid({name}) THEN {found} {sign} ? END"
 
     def advance(self, new: str, stored: str) -> str:
         return f"greatest({new}, {stored} + INTERVAL 1 MILLISECOND)"
