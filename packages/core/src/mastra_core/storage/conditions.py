@@ -34,6 +34,8 @@ class Conditions:
     }
     # The longest text that can be bound, in bytes; lists are bound as texts, several if need be.
     bound_bytes: ClassVar[int | None] = None
+    # Equal and different, where absent equals absent.
+    sames: ClassVar[tuple[str, str]] = ("IS", "IS NOT")
     comparisons: ClassVar[Mapping[str, str]] = {"lt": "<", "lte": "<=", "gt": ">", "gte": ">="}
 
     def bound(self, params: list[Any], value: Any) -> str:
@@ -101,7 +103,7 @@ class Conditions:
 
     def differs(self, name: str, bound: str) -> str:
         """Not equal, where absent differs from everything."""
-        return f"{name} IS NOT {bound}"
+        return f"{name} {self.sames[1]} {bound}"
 
     def is_member(
         self, name: str, column: Column, values: Sequence[Value], params: list[Any]

@@ -305,7 +305,7 @@ class Dialect(Conditions):
 
     def same(self, a: str, b: str) -> str:
         """Equal, where absent equals absent."""
-        return f"{a} IS {b}"
+        return f"{a} {self.sames[0]} {b}"
 
     def replaced(self, table: Table, name: str, rule: str | None) -> str:
         """What sets a column of a row that is stored already."""

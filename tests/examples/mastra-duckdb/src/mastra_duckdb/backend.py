@@ -72,9 +72,6 @@ class DuckDBBackend(BlockingBackend):
         self.place, self.busy_timeout = path, busy_timeout
         self.file = FILES.setdefault(path, File(path))
 
-    def __repr__(self) -> str:
-        return f"DuckDBBackend({self.place!r})"
-
     @contextlib.contextmanager
     def _connection(self) -> Iterator[Any]:
         with self.file.lock:
@@ -82,8 +79,7 @@ class DuckDBBackend(BlockingBackend):
             yield self.file.engine
 
     def _affected(self, cursor: Any) -> int:
-        row = cursor.fetchone()
-        return int(row[0]) if row else 0
+        return int((cursor.fetchone() or (0,))[0])
 
     def _pushes(self, table: Table, where: Where) -> bool:
         plain = where.op in {"eq", "ne"} and isinstance(where.value, str | bool | None)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -17,18 +17,13 @@ class DuckDBDialect(Dialect):
 
     version = "SELECT 'DuckDB ' || version()"
     types: ClassVar = {
-        "text": "VARCHAR",
-        "timestamp": "TIMESTAMP",
-        "json": "VARCHAR",
-        "integer": "BIGINT",
-        "bigint": "BIGINT",
-        "float": "DOUBLE",
-        "boolean": "BOOLEAN",
+        **dict.fromkeys(("text", "json"), "VARCHAR"),
+        **dict.fromkeys(("integer", "bigint"), "BIGINT"),
+        **{"timestamp": "TIMESTAMP", "float": "DOUBLE", "boolean": "BOOLEAN"},
     }
+    sames = ("IS NOT DISTINCT FROM", "IS DISTINCT FROM")
     encoders: ClassVar = {"timestamp": iso}
-    decoders: ClassVar = {
-        "timestamp": lambda values: [v and v.replace(tzinfo=UTC) for v in values],
-    }
+    decoders: ClassVar = {"timestamp": lambda times: [t and t.replace(tzinfo=UTC) for t in times]}
 
     def bind(self, params: list[Any], value: Value, kind: str = "text") -> str:
         text = super().bind(params, value, kind)
@@ -39,12 +34,6 @@ class DuckDBDialect(Dialect):
 
     def equals(self, table: Table, column: Column, bound: str) -> str:
         return f'"{column.name}" = {bound}'
-
-    def differs(self, name: str, bound: str) -> str:
-        return f"{name} IS DISTINCT FROM {bound}"
-
-    def same(self, a: str, b: str) -> str:
-        return f"{a} IS NOT DISTINCT FROM {b}"
 
     def is_member(
         self, name: str, column: Column, values: Sequence[Value], params: list[Any]

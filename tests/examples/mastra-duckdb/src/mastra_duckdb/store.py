@@ -1,12 +1,11 @@
 """What users of DuckDB import."""
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
 from mastra_core.errors import ConfigurationError
-from mastra_core.storage.store import BackendStore
+from mastra_core.storage.store import BackendStore, StoreOptions
 from mastra_duckdb.backend import DuckDBBackend
 
 
@@ -17,18 +16,11 @@ class DuckDBStore(BackendStore):
     """
 
     def __init__(
-        self,
-        *,
-        id: str,  # noqa: A002 (the original's name)
-        url: str,
-        busy_timeout: float = 30.0,
-        disable_init: bool = False,
-        retention: Mapping[str, Mapping[str, Any]] | None = None,
+        self, *, url: str, busy_timeout: float = 30.0, **options: Unpack[StoreOptions]
     ) -> None:
-        path = Path(re.sub(r"^duckdb:(//(?=/))?", "", url)).absolute()
+        path = Path(re.sub(r"^duckdb:(//(?=/))?", "", url)).resolve()
         if not url.startswith("duckdb:") or not path.parent.is_dir() or path.is_dir():
             raise ConfigurationError(
                 f"{url!r} names no file in a folder that exists, as duckdb:./mastra.duckdb does"
             )
-        backend = DuckDBBackend(str(path), busy_timeout)
-        super().__init__(backend, id=id, disable_init=disable_init, retention=retention)
+        super().__init__(DuckDBBackend(str(path), busy_timeout), **options)
