@@ -43,7 +43,12 @@ class Stranger:
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         command = [str(self.python), *arguments]
         return subprocess.run(
-            command, cwd=self.folder, env=self.environment, capture_output=True, text=True
+            command,
+            check=False,
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
         )
 
     def pip(self, *arguments: str) -> None:
@@ -97,7 +102,9 @@ def test_the_example_is_short() -> None:
 
 
 def test_lines_are_counted_as_they_are_read() -> None:
-    text = '"""One\ntwo."""\n\n# three\ndef f(\n    a,\n):\n    """Four."""\n    return """\nfive"""\n'
+    text = (
+        '"""One\ntwo."""\n\n# three\ndef f(\n    a,\n):\n    """Four."""\n    return """\nfive"""\n'
+    )
     assert code_lines(text) == 5
 
 

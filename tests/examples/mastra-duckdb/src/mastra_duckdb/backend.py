@@ -37,7 +37,7 @@ class File:
             except duckdb.IOException as error:
                 if "not set lock" not in str(error) or time.monotonic() > until:
                     raise
-                time.sleep(random.uniform(*POLL))  # noqa: S311 (no secret)
+                time.sleep(random.uniform(*POLL))
             else:
                 self.attached = True
                 threading.Timer(TURN, self.let_go).start()

@@ -1,14 +1,14 @@
 """How DuckDB's SQL differs from SQLite's, which is the base."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 import msgspec
 
 from mastra_core.clock import iso
 from mastra_core.storage.ddl import Existing, SqliteSchema
-from mastra_core.storage.schema import Column, Table, Value, Where
+from mastra_core.storage.schema import Column, ColumnType, Table, Value, Where
 from mastra_core.storage.sql import Dialect, Statement
 
 
@@ -17,19 +17,22 @@ class DuckDBDialect(Dialect):
 
     version = "SELECT 'DuckDB ' || version()"
     types: ClassVar = {
-        **dict.fromkeys(("text", "json"), "VARCHAR"),
-        **dict.fromkeys(("integer", "bigint"), "BIGINT"),
-        **{"timestamp": "TIMESTAMP", "float": "DOUBLE", "boolean": "BOOLEAN"},
+        **Dialect.types,
+        "timestamp": "TIMESTAMP",
+        "integer": "BIGINT",
+        "bigint": "BIGINT",
+        "float": "DOUBLE",
+        "boolean": "BOOLEAN",
     }
     sames = ("IS NOT DISTINCT FROM", "IS DISTINCT FROM")
     encoders: ClassVar = {"timestamp": iso}
     decoders: ClassVar = {"timestamp": lambda times: [t and t.replace(tzinfo=UTC) for t in times]}
 
-    def bind(self, params: list[Any], value: Value, kind: str = "text") -> str:
+    def bind(self, params: list[Any], value: Value, kind: ColumnType = "text") -> str:
         text = super().bind(params, value, kind)
         return f"CAST({text} AS TIMESTAMP)" if kind == "timestamp" else text
 
-    def picked(self, position: int, kind: str) -> str:
+    def picked(self, position: int, kind: ColumnType) -> str:
         return f"CAST(value->>{position} AS {self.types[kind]})"
 
     def equals(self, table: Table, column: Column, bound: str) -> str:
@@ -38,7 +41,7 @@ class DuckDBDialect(Dialect):
     def is_member(
         self, name: str, column: Column, values: Sequence[Value], params: list[Any]
     ) -> str:
-        given = [iso(v) if column.type == "timestamp" else v for v in values]
+        given = [iso(v) if isinstance(v, datetime) else v for v in values]
         return f"{name} = ANY(CAST({self.bound(params, given)} AS {self.types[column.type]}[]))"
 
     def json_condition(self, table: Table, where: Where, params: list[Any]) -> str:
