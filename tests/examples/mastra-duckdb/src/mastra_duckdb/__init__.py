@@ -6,7 +6,7 @@ from mastra_core.plugins import Adapter, hookimpl
 
 
 def _connect(url: str, **options: Any) -> Any:
-    from mastra_duckdb.store import DuckDBStore  # noqa: PLC0415 (the driver comes with it)
+    from mastra_duckdb.store import DuckDBStore  # the driver comes with it
 
     return DuckDBStore(url=url, id=options.pop("id", "duckdb"), **options)
 
