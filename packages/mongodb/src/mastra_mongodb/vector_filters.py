@@ -86,7 +86,9 @@ def _comparison(compare: Compare) -> Filter | None:
         case "contains":
             return None
         case op:
-            return {"$or": [{path: {"$not": {f"${op}": values}}}, {path: {"$type": "array"}}]}
+            # MongoDB compares values of one type only; servers like it may take null for the least.
+            others: list[Filter] = [{path: {"$type": "array"}}, {path: {"$eq": None}}]
+            return {"$or": [{path: {"$not": {f"${op}": values}}}, *others]}
 
 
 def _positive(path: str, compare: Compare) -> Filter:

@@ -123,6 +123,7 @@ class PostgresDialect(Dialect):
         "float": "FLOAT",
         "boolean": "BOOLEAN",
     }
+    sames: ClassVar[tuple[str, str]] = ("IS NOT DISTINCT FROM", "IS DISTINCT FROM")
     encoders: ClassVar[Mapping[ColumnType, Callable[[Any], Any]]] = {"timestamp": _text_of}
     decoders: ClassVar[Mapping[ColumnType, Decoder]] = {"timestamp": _in_utc}
 
@@ -194,14 +195,6 @@ class PostgresDialect(Dialect):
             return f"{name} = {bound}::jsonb"
         # The text as it is: a parameter that is JSONB at first would be spelt anew.
         return f"({name} = {bound}::text::jsonb OR {name} = to_jsonb({bound}::text))"
-
-    def differs(self, name: str, bound: str) -> str:
-        """Not equal, where absent differs from everything."""
-        return f"{name} IS DISTINCT FROM {bound}"
-
-    def same(self, a: str, b: str) -> str:
-        """Equal, where absent equals absent."""
-        return f"{a} IS NOT DISTINCT FROM {b}"
 
     def is_member(
         self, name: str, column: Column, values: Sequence[Value], params: list[Any]

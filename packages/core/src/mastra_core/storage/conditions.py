@@ -19,12 +19,23 @@ ISO = "%Y-%m-%dT%H:%M:%fZ"
 class Conditions:
     """The conditions of SQLite's SQL, which other dialects override."""
 
+    types: ClassVar[Mapping[ColumnType, str]] = {
+        "text": "TEXT",
+        "timestamp": "TEXT",
+        "json": "TEXT",
+        "integer": "INTEGER",
+        "bigint": "INTEGER",
+        "float": "REAL",
+        "boolean": "INTEGER",
+    }
     encoders: ClassVar[Mapping[ColumnType, Callable[[Any], Any]]] = {
         "timestamp": iso,
         "boolean": int,
     }
     # The longest text that can be bound, in bytes; lists are bound as texts, several if need be.
     bound_bytes: ClassVar[int | None] = None
+    # Equal and different, where absent equals absent.
+    sames: ClassVar[tuple[str, str]] = ("IS", "IS NOT")
     comparisons: ClassVar[Mapping[str, str]] = {"lt": "<", "lte": "<=", "gt": ">", "gte": ">="}
 
     def bound(self, params: list[Any], value: Any) -> str:
@@ -43,7 +54,7 @@ class Conditions:
             if not -INT64 <= value < INT64:
                 raise InvalidArgumentError(f"the integer {value} needs more than 64 bits")
             # Drivers that pass numbers as doubles would round it.
-            return f"CAST({self.bound(params, str(value))} AS INTEGER)"
+            return f"CAST({self.bound(params, str(value))} AS {self.types['bigint']})"
         return self.bound(params, value)
 
     def term(self, table: Table, column: Column) -> str:
@@ -92,7 +103,7 @@ class Conditions:
 
     def differs(self, name: str, bound: str) -> str:
         """Not equal, where absent differs from everything."""
-        return f"{name} IS NOT {bound}"
+        return f"{name} {self.sames[1]} {bound}"
 
     def is_member(
         self, name: str, column: Column, values: Sequence[Value], params: list[Any]

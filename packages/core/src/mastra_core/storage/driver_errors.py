@@ -21,6 +21,10 @@ class DriverErrors:
     name: ClassVar[str] = "storage"
     place: str = ""
 
+    def __repr__(self) -> str:
+        """The class and the place, which is no secret."""
+        return f"{type(self).__name__}({self.place!r})"
+
     def _translate(self, error: Exception, doing: str) -> Exception:
         """The error as this library's: its own stay, a driver's are looked up in ``errors``."""
         if isinstance(error, MastraError):

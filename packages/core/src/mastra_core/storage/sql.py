@@ -64,15 +64,6 @@ class Dialect(Conditions):
 
     version: ClassVar[str] = "SELECT 'SQLite ' || sqlite_version()"
     clock: ClassVar[str] = f"SELECT strftime('{ISO}', 'now')"
-    types: ClassVar[Mapping[ColumnType, str]] = {
-        "text": "TEXT",
-        "timestamp": "TEXT",
-        "json": "TEXT",
-        "integer": "INTEGER",
-        "bigint": "INTEGER",
-        "float": "REAL",
-        "boolean": "INTEGER",
-    }
     # What the driver gives, a whole column at a time, as values of the waist.
     decoders: ClassVar[Mapping[ColumnType, Decoder]] = {
         "timestamp": from_isos,
@@ -244,12 +235,16 @@ class Dialect(Conditions):
             short = f"{head}VALUES ({', '.join(values)})"
             shorter = "" if quick is None else short + quick
             return [Statement(short + tail, params, position, expect, table.name, shorter)]
-        picked = ", ".join([f"value->>{i}" for i in range(len(table.columns))])
+        picked = ", ".join([self.picked(i, kind) for i, kind in enumerate(table.types)])
         text = msgspec.json.encode(self.encoded(table.types, put.rows))
         if self.bound_bytes is not None and len(text) > self.bound_bytes:
             return [s for half in put.halves() for s in self.put(half, position)]
         sql = f"{head}SELECT {picked} FROM json_each(?) WHERE true{tail}"
         return [Statement(sql, [text.decode()], position, expect, table.name)]
+
+    def picked(self, position: int, kind: ColumnType) -> str:
+        """One column of a row that is in a JSON array: its text, which the column's type converts."""
+        return f"value->>{position}"
 
     def insertion(self, put: Put) -> tuple[str, str, str | None]:
         """What comes before and after the values of an INSERT, and the quick form of the latter.
@@ -318,7 +313,7 @@ class Dialect(Conditions):
 
     def same(self, a: str, b: str) -> str:
         """Equal, where absent equals absent."""
-        return f"{a} IS {b}"
+        return f"{a} {self.sames[0]} {b}"
 
     def replaced(self, table: Table, name: str, rule: str | None) -> str:
         """What sets a column of a row that is stored already."""

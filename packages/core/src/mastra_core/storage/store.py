@@ -6,7 +6,7 @@ import asyncio
 import copy
 import os
 from collections.abc import Mapping
-from typing import Any, ClassVar, Final, Literal, Self, TypeVar
+from typing import Any, ClassVar, Final, Literal, NotRequired, Self, TypedDict, TypeVar
 
 from mastra_core.errors import (
     ConfigurationError,
@@ -203,6 +203,18 @@ class MastraStorage:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(id={self.id!r}, domains={sorted(self._domains)})"
+
+
+class StoreOptions(TypedDict):
+    """What every adapter's store class takes beside the options of its database.
+
+    ``disable_init`` leaves the creation of tables to an explicit ``init()``; ``retention`` says how
+    long rows are kept.
+    """
+
+    id: str
+    disable_init: NotRequired[bool]
+    retention: NotRequired[Mapping[str, Mapping[str, Any]] | None]
 
 
 class BackendStore(MastraStorage):
