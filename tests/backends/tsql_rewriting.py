@@ -116,6 +116,8 @@ def _rewritten(node: exp.Expression) -> exp.Expression | None:
         for s in (node.this, node.expression)
     ):
         return exp.DPipe(this=node.this, expression=node.expression)
+    if isinstance(node, exp.Anonymous) and node.name == "SYSUTCDATETIME":
+        return sqlglot.parse_one("clock_timestamp() AT TIME ZONE 'UTC'", read="postgres")
     if isinstance(node, exp.TryCast):
         return exp.func("front.try_float", node.this)
     if isinstance(node, exp.OpenJSON):

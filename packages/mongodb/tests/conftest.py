@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from uuid import uuid4
 
 import bson
@@ -22,19 +21,6 @@ UNASKED = {"endSessions", "killCursors", "hello", "ismaster", "ping"}
 
 REAL = {url for name, url in os.environ.items() if name.startswith("MASTRA_MONGODB")}
 SIMPLE = "the servers of these tests read all rows of an index prefix before they sort them"
-
-
-# The driver leaves a socket whose connecting was cancelled, or took too long, to the interpreter, which closes
-# it, in this test or in the next, and says so. (A connection that was made and is left open is another
-# warning, and an error here too.)
-HALF_CONNECTED = "ignore:unclosed <socket:ResourceWarning"
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Have such a socket be no failure of the tests of this package."""
-    for item in items:
-        if item.path.is_relative_to(Path(__file__).parent):
-            item.add_marker(pytest.mark.filterwarnings(HALF_CONNECTED))
 
 
 class Factory:

@@ -54,7 +54,7 @@ def _narrow(table: Table) -> tuple[tuple[int, Column], ...]:
 class MSSQLDialect(TransactConditions):
     """SQL Server's SQL, for tables of one schema (2016 or newer, compatibility level 130)."""
 
-    clock: ClassVar[str] = "SELECT CONVERT(varchar(33), SYSUTCDATETIME(), 126)"
+    clock: ClassVar[str] = "SELECT SYSUTCDATETIME()"
     version: ClassVar[str] = (
         "SELECT CONCAT(N'Microsoft SQL Server ', CAST(SERVERPROPERTY('ProductVersion') AS "
         "NVARCHAR(128)))"
