@@ -111,14 +111,14 @@ class ClickhouseBackend(Backend):
         asked = query
         for _ in range(ATTEMPTS):
             named = await self._fetch(self.dialect.listed_places(table, asked))
-            if named:
-                shown = self.dialect.rows(table, layout.place, named)
+            shown: list[Row] = self.dialect.rows(table, layout.place, named)
+            if shown:
                 found = await self._fetch(self.dialect.at_places(table, query, shown))
                 by_place = {row[:width]: row[width:] for row in found}
                 rows += [by_place[place] for place in named if place in by_place]
             if len(named) < cast("int", asked.limit) or len(rows) == wanted:
                 return self.dialect.rows(table, query.columns or table.names, rows)
-            last = tuple([shown[-1][i] for i in at])
+            last: Row = tuple([shown[-1][i] for i in at])
             asked = msgspec.structs.replace(query, limit=wanted - len(rows), after=last)
         return await self._two_steps(table, query)
 
