@@ -61,11 +61,7 @@ class DuckDBBackend(BlockingBackend):
         (r"Duplicate key|duplicate key", ConflictError, "a row with this key is stored"),
         (r"not set lock", UnavailableError, "another process has the file for too long; try again"),
         (r"not a valid DuckDB|[Cc]orrupt", CorruptDataError, "it is no DuckDB file, or damaged"),
-        (
-            r"^IO Error",
-            UnavailableError,
-            "look at the file, its folder and the disk, and try again",
-        ),
+        (r"^IO Error", UnavailableError, "look at the file, its folder and the disk"),
         (r"^Catalog Error", StorageError, "the tables are not there; call init()"),
     )
 

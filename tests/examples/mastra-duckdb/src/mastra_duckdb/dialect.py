@@ -52,11 +52,10 @@ class DuckDBDialect(Dialect):
 
     def json_condition(self, table: Table, where: Where, params: list[Any]) -> str:
         """A comparison with a text, a truth value or null; ``_pushes`` keeps numbers away."""
-        value = where.value
+        name, value, path = f'"{where.column}"', where.value, self.json_path(where.path)
         kind = "NULL" if value is None else "BOOLEAN" if isinstance(value, bool) else "VARCHAR"
-        told = f"{kind}:{str(value).lower() if kind == 'BOOLEAN' else value or ''}"
-        params += [path := self.json_path(where.path), path, told]
-        name = f'"{where.column}"'
+        text = str(value).lower() if kind == "BOOLEAN" else value or ""
+        params += [path, path, f"{kind}:{text}"]
         found = f"json_type({name}, ?) || ':' || coalesce(json_extract_string({name}, ?), '')"
         sign = "=" if where.op == "eq" else "<>"
         return f"CASE WHEN json_valid({name}) THEN {found} {sign} ? END"
