@@ -34,13 +34,12 @@ class File:
         while not self.attached:
             try:
                 self.engine.execute(f"ATTACH '{quoted}' AS file; USE file")
+                self.attached = True
+                threading.Timer(TURN, self.let_go).start()
             except duckdb.IOException as error:
                 if "not set lock" not in str(error) or time.monotonic() > until:
                     raise
                 time.sleep(random.uniform(*POLL))
-            else:
-                self.attached = True
-                threading.Timer(TURN, self.let_go).start()
 
     def let_go(self) -> None:
         with self.lock:
@@ -62,8 +61,7 @@ class DuckDBBackend(BlockingBackend):
         (r"Duplicate key|duplicate key", ConflictError, "a row with this key is stored"),
         (r"not set lock", UnavailableError, "another process has the file for too long; try again"),
         (r"not a valid DuckDB|[Cc]orrupt", CorruptDataError, "it is no DuckDB file, or damaged"),
-        (r"read-only|Permission", StorageError, "the file or its folder cannot be written to"),
-        (r"^IO Error", UnavailableError, "look at the disk and the file, and try again"),
+        (r"^IO Error", UnavailableError, "look at the file, its folder and the disk"),
         (r"^Catalog Error", StorageError, "the tables are not there; call init()"),
     )
 

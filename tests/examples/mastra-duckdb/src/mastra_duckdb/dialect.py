@@ -8,7 +8,7 @@ import msgspec
 
 from mastra_core.clock import iso
 from mastra_core.storage.ddl import Existing, SqliteSchema
-from mastra_core.storage.schema import Column, ColumnType, Table, Value, Where
+from mastra_core.storage.schema import Column, ColumnType, Query, Table, Value, Where
 from mastra_core.storage.sql import Dialect, Statement
 
 
@@ -39,19 +39,24 @@ class DuckDBDialect(Dialect):
     def equals(self, table: Table, column: Column, bound: str) -> str:
         return f'"{column.name}" = {bound}'
 
-    def is_member(
-        self, name: str, column: Column, values: Sequence[Value], params: list[Any]
-    ) -> str:
+    def beyond(self, table: Table, query: Query, params: list[Any]) -> str:
+        """By the first column alone whole blocks are passed over, by pairs every row is looked at."""
+        text, (name, direction) = super().beyond(table, query, params), query.order[0]
+        if not table.column(name).nullable:
+            bound = self.bind(params, (query.after or ())[0], table.column(name).type)
+            text += f' AND "{name}" {"<=" if direction == "desc" else ">="} {bound}'
+        return text
+
+    def is_member(self, name: str, column: Column, values: Sequence[Value], params: Any) -> str:
         given = [iso(v) if isinstance(v, datetime) else v for v in values]
         return f"{name} = ANY(CAST({self.bound(params, given)} AS {self.types[column.type]}[]))"
 
     def json_condition(self, table: Table, where: Where, params: list[Any]) -> str:
         """A comparison with a text, a truth value or null; ``_pushes`` keeps numbers away."""
-        value = where.value
+        name, value, path = f'"{where.column}"', where.value, self.json_path(where.path)
         kind = "NULL" if value is None else "BOOLEAN" if isinstance(value, bool) else "VARCHAR"
-        told = f"{kind}:{str(value).lower() if kind == 'BOOLEAN' else value or ''}"
-        params += [path := self.json_path(where.path), path, told]
-        name = f'"{where.column}"'
+        text = str(value).lower() if kind == "BOOLEAN" else value or ""
+        params += [path, path, f"{kind}:{text}"]
         found = f"json_type({name}, ?) || ':' || coalesce(json_extract_string({name}, ?), '')"
         sign = "=" if where.op == "eq" else "<>"
         return f"CASE WHEN json_valid({name}) THEN {found} {sign} ? END"

@@ -20,7 +20,5 @@ class DuckDBStore(BackendStore):
     ) -> None:
         path = Path(re.sub(r"^duckdb:(//(?=/))?", "", url)).resolve()
         if not url.startswith("duckdb:") or not path.parent.is_dir() or path.is_dir():
-            raise ConfigurationError(
-                f"{url!r} names no file in a folder that exists, as duckdb:./mastra.duckdb does"
-            )
+            raise ConfigurationError(f"{url!r} is no duckdb:./name.duckdb in a folder that exists")
         super().__init__(DuckDBBackend(str(path), busy_timeout), **options)
