@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from uuid import uuid4
 
 import psycopg
@@ -38,10 +39,27 @@ def storage_factory(mssql):
     return Factory(mssql.url, f"s{uuid4().hex[:8]}")
 
 
+@pytest.fixture(scope="session")
+def pyodbc_stores(mssql, pyodbc_options):
+    """The same over pyodbc."""
+    return Factory(mssql.url, f"s{uuid4().hex[:8]}", **pyodbc_options)
+
+
 @pytest.fixture
 def factory(mssql):
     """Stores on a schema of this test."""
     return Factory(mssql.url, f"s{uuid4().hex[:8]}")
+
+
+@pytest.fixture(scope="session")
+def pyodbc_options() -> dict[str, str]:
+    """pyodbc with the ODBC driver that mssql-python brings."""
+    pytest.importorskip("pyodbc", reason="needs the system's libodbc2", exc_type=ImportError)
+    import mssql_python_odbc
+
+    folder = Path(mssql_python_odbc.__file__).parent / "libs"
+    (found,) = folder.glob("linux/debian_ubuntu/x86_64/lib/libmsodbcsql-*")
+    return {"driver": "pyodbc", "odbc_driver": str(found)}
 
 
 @pytest.fixture(scope="session")

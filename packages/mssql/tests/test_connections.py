@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import struct
 import threading
-from pathlib import Path
 
 import pytest
 
@@ -173,17 +172,6 @@ async def test_requests_per_operation_are_few_and_do_not_grow(factory, line):
             "load a snapshot": 2,
             "list traces": 2,
         }
-
-
-@pytest.fixture
-def pyodbc_options():
-    """pyodbc with the ODBC driver that mssql-python brings."""
-    pytest.importorskip("pyodbc", reason="needs the system's libodbc2", exc_type=ImportError)
-    import mssql_python_odbc
-
-    folder = Path(mssql_python_odbc.__file__).parent / "libs"
-    (found,) = folder.glob("linux/debian_ubuntu/x86_64/lib/libmsodbcsql-*")
-    return {"driver": "pyodbc", "odbc_driver": str(found)}
 
 
 @pytest.mark.asyncio
