@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from mastra_chroma.filters import Where
@@ -69,7 +69,13 @@ class Search:
         for number, embedding in enumerate(rows.embeddings or []):
             if rows.ids[number] in self.torn or rows.ids[number] not in self.seen:
                 vector = array("f", self._read(rows, number).vector or embedding)
-                self._add(rows, number, score(self.wanted.vector, vector))
+                self._add(rows, number, score(self.wanted.vector, vector), again=True)
+
+    def drop(self, names: Iterable[str]) -> None:
+        """Forget records that were looked at again, and are not there any more."""
+        for name in names:
+            self.torn.discard(name)
+            self.found.pop(name, None)
 
     def _score(self, distance: float) -> float:
         if self.index.metric == "euclidean":
@@ -78,10 +84,12 @@ class Search:
             return max(-1.0, min(1.0, 1 - distance))
         return 1 - distance
 
-    def _add(self, rows: Rows, number: int, score: float) -> None:
+    def _add(self, rows: Rows, number: int, score: float, *, again: bool = False) -> None:
         read = self._read(rows, number)
         self.seen.add(read.id)
-        (self.torn.add if read.torn else self.torn.discard)(read.id)
+        # One without metadata may have had none, or was deleted between its vector and its metadata.
+        bare = not again and rows.metadatas is not None and rows.metadatas[number] is None
+        (self.torn.add if read.torn or bare else self.torn.discard)(read.id)
         self.found.pop(read.id, None)
         metadata = read.metadata
         if holds(self.wanted.where, metadata):

@@ -199,6 +199,7 @@ class ChromaVector(MastraVector):
             rows = await self._get(index, ["metadatas", "documents", "embeddings"], ids=part)
             for search in searches:
                 search.add(rows)
+                search.drop(set(part).difference(rows.ids))
 
     async def _update(
         self,
