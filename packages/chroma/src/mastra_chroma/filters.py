@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any, Final, TypeAlias
 
 from mastra_chroma.records import EXACT, LOOSE, can_be_key
-from mastra_core.vector.filters import All, Compare, Node, Scalar
+from mastra_core.vector.filters import Compare, Node, Scalar, united, widened
 
 Where: TypeAlias = dict[str, Any]
 
@@ -22,16 +22,7 @@ VALUES: Final = 100
 
 def translated(node: Node | None) -> Where | None:
     """A filter that matches at least what the tree does; ``None`` matches everything."""
-    if node is None:
-        return None
-    if isinstance(node, Compare):
-        return _compared(node)
-    parts = [translated(inner) for inner in node.nodes]
-    sent = [part for part in parts if part is not None]
-    if isinstance(node, All):
-        return _joined("$and", sent)
-    # One branch may match anything, and so may all of it.
-    return _joined("$or", sent) if len(sent) == len(parts) else None
+    return widened(node, _compared)
 
 
 def _compared(node: Compare) -> Where | None:
@@ -41,7 +32,7 @@ def _compared(node: Compare) -> Where | None:
     sent = _negated(key, node) if node.negated else _said(key, node)
     if sent is None:
         return None
-    return _joined("$or", [sent, {LOOSE: {"$contains": node.path[0]}}])
+    return united("$or", [sent, {LOOSE: {"$contains": node.path[0]}}])
 
 
 def _said(key: str, node: Compare) -> Where | None:
@@ -50,9 +41,9 @@ def _said(key: str, node: Compare) -> Where | None:
         return None
     match node.op:
         case "eq" | "in":
-            return _joined("$or", [one for value in values for one in _equal(key, value)])
+            return united("$or", [one for value in values for one in _equal(key, value)])
         case "contains" if not isinstance(node.value, str):
-            return _joined("$and", [_has(key, value) for value in values])
+            return united("$and", [_has(key, value) for value in values])
         case "gt" | "gte" | "lt" | "lte" if not isinstance(node.value, (str, tuple)):
             return _ordered(key, node.op, node.value)
         case _:
@@ -67,10 +58,10 @@ def _negated(key: str, node: Compare) -> Where | None:
     match node.op:
         case "eq" | "in":
             parts = [one for value in values for one in _unequal(key, value)]
-            return _joined("$and", parts)
+            return united("$and", parts)
         case "contains" if not isinstance(node.value, str):
-            lacking = [_joined("$and", _lacks(key, value)) for value in values]
-            return _joined("$or", [one for one in lacking if one is not None])
+            lacking = [united("$and", _lacks(key, value)) for value in values]
+            return united("$or", [one for one in lacking if one is not None])
         case _:
             return None
 
@@ -123,12 +114,6 @@ def _exact(value: Scalar) -> bool:
     if isinstance(value, (str, bool)):
         return True
     return abs(value) < EXACT and (isinstance(value, int) or value.is_integer())
-
-
-def _joined(word: str, parts: Sequence[Where]) -> Where | None:
-    if len(parts) < 2:
-        return parts[0] if parts else None
-    return {word: list(parts)}
 
 
 def _values(value: Scalar | tuple[Scalar, ...]) -> Sequence[Scalar]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, TypedDict
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -13,9 +13,8 @@ from mastra_chroma.server import Server
 from mastra_chroma.service import Service
 from mastra_core.errors import ConfigurationError
 from mastra_core.storage.http import check_client
-from mastra_core.storage.settings import check_secret, only_known
+from mastra_core.storage.settings import check_secret, only_known, server_or_folder
 
-LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 CLOUD: Final = "https://api.trychroma.com:443"
 PORT: Final = 8000
 TENANT: Final = "default_tenant"
@@ -62,7 +61,9 @@ def connected(options: ChromaOptions) -> tuple[Service, str]:
     if url is None and path is None and client is None and key:
         url = CLOUD
     if url is not None:
-        url, folder = _address(url)
+        url, folder = server_or_folder(
+            url, "Chroma", scheme="chroma", port=PORT, secrets="api_key or headers"
+        )
         if folder is not None:
             url, path = None, folder
     if (path is not None) + (url is not None) + (client is not None and url is None) != 1:
@@ -110,24 +111,3 @@ def _server(options: ChromaOptions, url: str) -> Server:
         client=client,
         cloud=cloud,
     )
-
-
-def _address(url: object) -> tuple[str, str | None]:
-    """The address of a server that a URL names, or the folder."""
-    if not isinstance(url, str) or not url.strip():
-        raise ConfigurationError("url must be the address of a Chroma server")
-    parts = urlsplit(url)
-    if parts.username or parts.password:
-        raise ConfigurationError("a Chroma URL has no user and password; give api_key or headers")
-    if parts.scheme == "chroma" and not parts.netloc and parts.path not in ("", "/"):
-        return "", unquote(parts.path)
-    if parts.scheme not in ("chroma", "http", "https") or not parts.hostname:
-        raise ConfigurationError(
-            f"Chroma has no {parts.scheme!r} URLs like this; use https://host:8000"
-        )
-    scheme = parts.scheme
-    if scheme == "chroma":
-        scheme = "http" if parts.hostname in LOOPBACK else "https"
-    port = parts.port or PORT
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    return f"{scheme}://{host}:{port}{parts.path.rstrip('/')}", None

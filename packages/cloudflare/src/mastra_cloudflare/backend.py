@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Final, TypedDict, Unpack
+from typing import Any, ClassVar, TypedDict, Unpack
 from urllib.parse import quote
 
 import httpx
@@ -10,10 +10,8 @@ import msgspec
 
 from mastra_core.errors import ConfigurationError
 from mastra_core.storage.http import Endpoint
-from mastra_core.storage.settings import only_known
+from mastra_core.storage.settings import LOOPBACK, only_known
 from mastra_core.storage.sqlite_http import Result, SqliteHttpBackend
-
-LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class CloudflareDOOptions(TypedDict, total=False):

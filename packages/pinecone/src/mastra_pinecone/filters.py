@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, TypeAlias
 
-from mastra_core.vector.filters import All, Compare, Node, Scalar
+from mastra_core.vector.filters import Compare, Node, Scalar, united, widened
 from mastra_pinecone.records import EXACT, LOOSE, can_be_key
 
 Where: TypeAlias = dict[str, Any]
@@ -21,16 +21,7 @@ VALUES: Final = 1000
 
 def translated(node: Node | None) -> Where | None:
     """A filter that matches at least what the tree does; ``None`` matches everything."""
-    if node is None:
-        return None
-    if isinstance(node, Compare):
-        return _compared(node)
-    parts = [translated(inner) for inner in node.nodes]
-    sent = [part for part in parts if part is not None]
-    if isinstance(node, All):
-        return _joined("$and", sent)
-    # One branch may match anything, and so may all of it.
-    return _joined("$or", sent) if len(sent) == len(parts) else None
+    return widened(node, _compared)
 
 
 def _compared(node: Compare) -> Where | None:
@@ -56,7 +47,7 @@ def _said(key: str, op: str, value: Any, values: Sequence[Scalar]) -> Where | No
     if op == "contains" and isinstance(value, tuple):
         # (Lists of anything but texts are loose.)
         texts = [one for one in values if isinstance(one, str)]
-        return _joined("$and", [{key: {"$in": [one]}} for one in texts]) or there
+        return united("$and", [{key: {"$in": [one]}} for one in texts]) or there
     if op in ("gt", "gte", "lt", "lte") and not isinstance(value, str) and abs(value) < EXACT:
         return {key: {f"${op}": value}}
     return there
@@ -78,9 +69,3 @@ def _exact(value: Scalar) -> bool:
 
 def _plain(value: Scalar) -> Scalar:
     return value if isinstance(value, (str, bool)) else float(value)
-
-
-def _joined(word: str, parts: Sequence[Where]) -> Where | None:
-    if len(parts) < 2:
-        return parts[0] if parts else None
-    return {word: list(parts)}

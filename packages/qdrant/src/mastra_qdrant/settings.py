@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import Any, Final, TypedDict
-from urllib.parse import unquote, urlsplit
+from typing import Any, TypedDict
+from urllib.parse import urlsplit
 
 import msgspec
 from qdrant_client import AsyncQdrantClient
@@ -13,9 +13,7 @@ from qdrant_client.local.async_qdrant_local import AsyncQdrantLocal
 
 from mastra_core.errors import ConfigurationError
 from mastra_core.storage.loops import PerLoop, at_end_of_loop
-from mastra_core.storage.settings import only_known
-
-LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+from mastra_core.storage.settings import LOOPBACK, only_known, server_or_folder
 
 
 class QdrantOptions(TypedDict, total=False):
@@ -121,28 +119,7 @@ def connected(options: QdrantOptions) -> Connection:
         return Connection("a given client", options, address=None)
     if path is not None:
         return Connection(str(path), options, address=None)
-    address, folder = _address(url)
+    address, folder = server_or_folder(url, "Qdrant", scheme="qdrant", port=6333, secrets="api_key")
     if folder is not None:
         return Connection(folder, {**options, "path": folder}, address=None)
     return Connection(urlsplit(address).netloc, options, address=address)
-
-
-def _address(url: object) -> tuple[str, str | None]:
-    """The address of a server that a URL names, or the folder."""
-    if not isinstance(url, str) or not url.strip():
-        raise ConfigurationError("url must be the address of a Qdrant server")
-    parts = urlsplit(url)
-    if parts.username or parts.password:
-        raise ConfigurationError("a Qdrant URL has no user and password; give api_key")
-    if parts.scheme == "qdrant" and not parts.netloc and parts.path not in ("", "/"):
-        return "", unquote(parts.path)
-    if parts.scheme not in ("qdrant", "http", "https") or not parts.hostname:
-        raise ConfigurationError(
-            f"Qdrant has no {parts.scheme!r} URLs like this; use https://host:6333"
-        )
-    scheme = parts.scheme
-    if scheme == "qdrant":
-        scheme = "http" if parts.hostname in LOOPBACK else "https"
-    port = parts.port or 6333
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    return f"{scheme}://{host}:{port}{parts.path.rstrip('/')}", None

@@ -17,7 +17,7 @@ The tree has no negation but that of single comparisons: ``parse`` moves it inwa
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, Literal, TypeAlias, cast
 
@@ -118,6 +118,32 @@ def holds(node: Node | None, metadata: Mapping[str, Any]) -> bool:
     if isinstance(node, AnyOf):
         return any(holds(inner, metadata) for inner in node.nodes)
     return _compares(node, _at(metadata, node.path)) is not node.negated
+
+
+def widened(
+    node: Node | None, compared: Callable[[Compare], dict[str, Any] | None]
+) -> dict[str, Any] | None:
+    """A filter of ``$and`` and ``$or`` that matches at least what the tree does; ``None`` is everything.
+
+    ``compared`` says a single comparison, or something wider; ``None`` where it cannot.
+    """
+    if node is None:
+        return None
+    if isinstance(node, Compare):
+        return compared(node)
+    parts = [widened(inner, compared) for inner in node.nodes]
+    sent = [part for part in parts if part is not None]
+    if isinstance(node, All):
+        return united("$and", sent)
+    # One branch may match anything, and so may all of it.
+    return united("$or", sent) if len(sent) == len(parts) else None
+
+
+def united(word: str, parts: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    """Several filters as one under ``$and`` or ``$or``; a single one as it is, of none ``None``."""
+    if len(parts) < 2:
+        return parts[0] if parts else None
+    return {word: list(parts)}
 
 
 def ascii_lower(text: str) -> str:
