@@ -12,7 +12,7 @@ import msgspec
 from mastra_clickhouse.adoption import adopts
 from mastra_clickhouse.dialect import ClickhouseDialect
 from mastra_clickhouse.journal import Journal, Progress
-from mastra_clickhouse.layout import DELETED, VERSION, Layout, Lifetime, Listing
+from mastra_clickhouse.layout import DELETED, VERSION, Layout, Lifetime
 from mastra_clickhouse.options import Connection, Options, checked
 from mastra_clickhouse.schema import JOURNAL, NEW, Existing, Schema
 from mastra_clickhouse.times import Times
@@ -105,34 +105,38 @@ class ClickhouseBackend(Backend):
     async def _by_listing(self, table: Table, query: Query) -> list[Row]:
         """As many rows as the listing names and the table still has, in steps until they are enough."""
         layout = self.layout(table)
-        width, wanted = len(layout.place), cast("int", query.limit)
+        wanted = cast("int", query.limit)
         at = [layout.place.index(name) for name, _ in query.order]
         rows: list[Row] = []
         asked = query
         for _ in range(ATTEMPTS):
             named = await self._fetch(self.dialect.listed_places(table, asked))
-            shown: list[Row] = self.dialect.rows(table, layout.place, named)
-            if shown:
-                found = await self._fetch(self.dialect.at_places(table, query, shown))
-                by_place = {row[:width]: row[width:] for row in found}
-                rows += [by_place[place] for place in named if place in by_place]
+            by_place = await self._at(table, query, named)
+            rows += [by_place[place] for place in named if place in by_place]
             if len(named) < cast("int", asked.limit) or len(rows) == wanted:
                 return self.dialect.rows(table, query.columns or table.names, rows)
-            last: Row = tuple([shown[-1][i] for i in at])
+            (behind,) = self.dialect.rows(table, layout.place, named[-1:])
+            last: Row = tuple([behind[i] for i in at])
             asked = msgspec.structs.replace(query, limit=wanted - len(rows), after=last)
         return await self._two_steps(table, query)
 
+    async def _at(self, table: Table, query: Query, named: list[Row]) -> dict[Row, Row]:
+        """The rows at some places, as the driver gives both, so far as they match a query still."""
+        if not named:
+            return {}
+        place = self.layout(table).place
+        shown = self.dialect.rows(table, place, named)
+        found = await self._fetch(self.dialect.at_places(table, query, shown))
+        return {row[: len(place)]: row[len(place) :] for row in found}
+
     async def _two_steps(self, table: Table, query: Query) -> list[Row]:
         """Find the places of rows first, by the few columns that say which; then read them."""
-        width = len(self.layout(table).place)
         columns = query.columns or table.names
         for _ in range(ATTEMPTS):
             places = await self._fetch(self.dialect.places(table, query))
             if not places:
                 return []
-            shown = self.dialect.rows(table, self.layout(table).place, places)
-            found = await self._fetch(self.dialect.at_places(table, query, shown))
-            by_place = {row[:width]: row[width:] for row in found}
+            by_place = await self._at(table, query, places)
             if len(by_place) == len(places):
                 rows = [by_place[place] for place in places]
                 return self.dialect.rows(table, columns, rows)
@@ -212,15 +216,13 @@ class ClickhouseBackend(Backend):
             for table in tables
             for statement in self.schema.missing(self.layout(table), existing.get(table.name))
         ]
-        listings = [layout for table in tables if (layout := self.layout(table)).listing]
-        for layout in listings:
-            name = layout.table.name + cast("Listing", layout.listing).suffix
-            statements += self.schema.list_places(layout, existing.get(name))
+        for table in tables:
+            statements += self.schema.list_places(self.layout(table), existing)
         if JOURNAL not in existing:
             statements.append(self.schema.journal())
         for statement in statements:
             await self._wire.command(statement)
-        self._listed.update(layout.table.name for layout in listings)
+        self._listed.update(table.name for table in tables)
         journal = self._writers.get().journal
         await (journal.probe() if statements else journal.recover())
 

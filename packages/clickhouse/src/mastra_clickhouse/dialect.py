@@ -213,8 +213,7 @@ class ClickhouseDialect(Dialect):
         if listing is None or not query.limit or query.offset:
             return False
         names = [name for name, _ in query.order]
-        lacking = Where(listing.lacking, "eq", None)
-        rest = [where for where in query.where if where != lacking]
+        rest = [where for where in query.where if where != listing.condition]
         return (
             len(rest) < len(query.where)
             and names == list(listing.order)
@@ -227,14 +226,13 @@ class ClickhouseDialect(Dialect):
         layout = self._layout(table)
         listing = cast("Listing", layout.listing)
         params: list[Any] = []
-        lacking = Where(listing.lacking, "eq", None)
-        known = [where for where in query.where if where != lacking]
+        known = [where for where in query.where if where != listing.condition]
         before = [self.condition(layout.table, where, params) for where in known]
         if layout.lifetime is not None:
             before.append(layout.lifetime.alive)
         if query.after is not None:
             before.append(self.beyond(table, query, params))
-        name = self._name(table.name + listing.suffix)
+        name = self._name(listing.name)
         way = "DESC" if query.order[0][1] == "desc" else "ASC"
         order = ", ".join([f"`{column}` {way}" for column in listing.order])
         source = f"SELECT {listed(listing.order)}, {DELETED} FROM {name}"

@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from mastra_clickhouse.times import Times
-from mastra_core.storage.schema import Column, ColumnType, Row, Table, Value
+from mastra_core.storage.schema import Column, ColumnType, Row, Table, Value, Where
 from mastra_core.storage.tables import (
     DATASET_ITEMS,
     DATASET_VERSIONS,
@@ -64,9 +64,14 @@ class Listing(msgspec.Struct, frozen=True):
     is read at its place and looked at again.
     """
 
-    suffix: str
+    name: str
     lacking: str
     order: tuple[str, ...]
+
+    @property
+    def condition(self) -> Where:
+        """What all rows that it names have in common."""
+        return Where(self.lacking, "eq", None)
 
 
 class Design(msgspec.Struct, frozen=True):
@@ -99,7 +104,7 @@ DESIGNS: Final[Mapping[str, Design]] = {
         "toYYYYMM(startedAt)",
         ("spanId",),
         # Traces are listed by their roots, newest first, however many there are.
-        listing=Listing("_roots", "parentSpanId", ("startedAt", "traceId", "spanId")),
+        listing=Listing(f"{SPANS.name}_roots", "parentSpanId", ("startedAt", "traceId", "spanId")),
     ),
     DATASET_ITEMS.name: Design(("datasetId", "id", "datasetVersion"), indexed=("id", "externalId")),
     DATASET_VERSIONS.name: Design(("datasetId", "version", "id"), indexed=("id",)),

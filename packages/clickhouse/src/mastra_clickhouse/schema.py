@@ -24,6 +24,8 @@ HOUR: Final = 3_600_000_000
 # What a listing has for its comment once it names all that was there before it.
 COMPLETE: Final = "complete"
 FEED: Final = "_feed"
+# How many places are read of a listing at least.
+LISTED: Final = 256
 # Rows of the original, which knows no versions, have the time of their insert: the later one counts.
 NOW: Final = "toUInt64(toUnixTimestamp64Micro(now64(6)))"
 
@@ -118,14 +120,27 @@ class Schema:
         columns += [f"{quoted(n)} {kind}" for n, kind in NEW.get(layout.table.name, {}).items()]
         columns += [f"{VERSION} UInt64 DEFAULT {NOW}", f"{DELETED} UInt8 DEFAULT 0"]
         columns += [self.index(column) for column in layout.indexed]
+        return self._versioned(
+            name or layout.table.name, columns, layout, layout.place, layout.granule
+        )
+
+    def _versioned(
+        self,
+        name: str,
+        columns: Sequence[str],
+        layout: Layout,
+        order: Sequence[str],
+        granule: int,
+    ) -> str:
+        """A table of versions, divided as a layout says, and forgetting what it does."""
         divided = f" PARTITION BY {layout.partition}" if layout.partition else ""
         ttl = f" TTL {layout.lifetime.clause}" if layout.lifetime is not None else ""
         return (
-            f"CREATE TABLE IF NOT EXISTS {self.name(name or layout.table.name)}{self.cluster} "
+            f"CREATE TABLE IF NOT EXISTS {self.name(name)}{self.cluster} "
             f"({', '.join(columns)}) "
             f"ENGINE = {self.engine('ReplacingMergeTree', f'{VERSION}, {DELETED}')}{divided} "
-            f"ORDER BY ({', '.join(map(quoted, layout.place))}){ttl} "
-            f"SETTINGS index_granularity = {layout.granule}"
+            f"ORDER BY ({', '.join(map(quoted, order))}){ttl} "
+            f"SETTINGS index_granularity = {granule}"
         )
 
     def index(self, column: str) -> str:
@@ -139,10 +154,9 @@ class Schema:
         of kind ``times`` says what the server makes of those.
         """
         names = [self.options.prefix + table.name for table in tables]
-        designs = [(table.name, DESIGNS.get(table.name)) for table in tables]
         names += [
-            self.options.prefix + name + design.listing.suffix
-            for name, design in designs
+            self.options.prefix + design.listing.name
+            for design in map(DESIGNS.get, [table.name for table in tables])
             if design is not None and design.listing is not None
         ]
         names.append(self.options.prefix + JOURNAL)
@@ -188,49 +202,37 @@ class Schema:
             if f"mastra_by_{column}" not in has.indexes:
                 index = self.index(column).replace("INDEX ", "INDEX IF NOT EXISTS ", 1)
                 added.append(f"{alter} ADD {index}")
-        lifetime = layout.lifetime
-        if lifetime is not None and lifetime.clause not in has.text.replace("`", ""):
-            added.append(f"{alter} MODIFY TTL {lifetime.clause}")
-        return added
+        return [*added, *self._expiring(layout.table.name, layout, has)]
 
-    def list_places(self, layout: Layout, has: Existing | None) -> list[str]:
+    def list_places(self, layout: Layout, existing: Mapping[str, Existing]) -> list[str]:
         """The statements that make the listing of a table, or complete one that was begun."""
         listing = layout.listing
-        if listing is None or (has is not None and f"COMMENT '{COMPLETE}'" in has.text):
-            return self._keep_short(layout, has)
-        source = self.name(layout.table.name)
-        name = self.name(layout.table.name + listing.suffix)
-        feed = self.name(layout.table.name + listing.suffix + FEED)
+        if listing is None:
+            return []
+        has = existing.get(listing.name)
+        if has is not None and f"COMMENT '{COMPLETE}'" in has.text:
+            return self._expiring(listing.name, layout, has)
+        name, feed = self.name(listing.name), self.name(listing.name + FEED)
         types = {column.name: layout.type(column) for column in layout.table.columns}
         columns = [f"{quoted(column)} {types[column]}" for column in listing.order]
-        versions = f"{VERSION}, {DELETED}"
-        divided = f" PARTITION BY {layout.partition}" if layout.partition else ""
-        ttl = f" TTL {layout.lifetime.clause}" if layout.lifetime is not None else ""
-        order = ", ".join(map(quoted, listing.order))
-        picked = f"SELECT {order}, {versions} FROM {source} WHERE {quoted(listing.lacking)} IS NULL"
-        create = (
-            f"CREATE TABLE IF NOT EXISTS {name}{self.cluster} "
-            f"({', '.join(columns)}, {VERSION} UInt64, {DELETED} UInt8) "
-            f"ENGINE = {self.engine('ReplacingMergeTree', versions)}{divided} "
-            f"ORDER BY ({order}){ttl} SETTINGS index_granularity = 256"
-        )
+        columns += [f"{VERSION} UInt64", f"{DELETED} UInt8"]
+        filled = f"{', '.join(map(quoted, listing.order))}, {VERSION}, {DELETED}"
+        source = self.name(layout.table.name)
+        picked = f"SELECT {filled} FROM {source} WHERE {quoted(listing.lacking)} IS NULL"
         return [
-            create,
+            self._versioned(listing.name, columns, layout, listing.order, LISTED),
             f"CREATE MATERIALIZED VIEW IF NOT EXISTS {feed}{self.cluster} TO {name} AS {picked}",
             # Versions that are named twice are one again when they are merged.
-            f"INSERT INTO {name} ({order}, {versions}) {picked}",
+            f"INSERT INTO {name} ({filled}) {picked}",
             f"ALTER TABLE {name}{self.cluster} MODIFY COMMENT '{COMPLETE}'",
         ]
 
-    def _keep_short(self, layout: Layout, has: Existing | None) -> list[str]:
-        """A listing forgets what its table does."""
-        lifetime, listing = layout.lifetime, layout.listing
-        if lifetime is None or listing is None or has is None:
+    def _expiring(self, name: str, layout: Layout, has: Existing) -> list[str]:
+        """The statement by which an existing table forgets what is too old, if it does not yet."""
+        lifetime = layout.lifetime
+        if lifetime is None or lifetime.clause in has.text.replace("`", ""):
             return []
-        if lifetime.clause in has.text.replace("`", ""):
-            return []
-        name = self.name(layout.table.name + listing.suffix)
-        return [f"ALTER TABLE {name}{self.cluster} MODIFY TTL {lifetime.clause}"]
+        return [f"ALTER TABLE {self.name(name)}{self.cluster} MODIFY TTL {lifetime.clause}"]
 
     def check(self, layout: Layout, has: Existing) -> None:
         """Refuse a table that is kept otherwise than this version does: the original's, usually."""
