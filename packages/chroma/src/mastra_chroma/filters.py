@@ -2,7 +2,7 @@
 
 What Chroma cannot say (absence, the order of strings, parts of strings, the negation of an order) is
 left out; what it finds is looked at again here. A record of which it does not have all that a
-filter asks (``records.LOOSE``) is found by every condition on that key.
+filter asks (``flat.LOOSE``) is found by every condition on that key.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ import math
 from collections.abc import Sequence
 from typing import Any, Final, TypeAlias
 
-from mastra_chroma.records import EXACT, LOOSE, can_be_key
+from mastra_chroma.records import EXACT, can_be_key
 from mastra_core.vector.filters import Compare, Node, Scalar, united, widened
+from mastra_core.vector.flat import LOOSE
 
 Where: TypeAlias = dict[str, Any]
 

@@ -17,15 +17,12 @@ from decimal import Decimal
 from typing import Any, Final, TypeAlias, cast
 
 from mastra_core.records import JsonObject
-from mastra_core.storage.codec import from_json, to_json
-from mastra_core.vector.flat import Flat
+from mastra_core.storage.codec import to_json
+from mastra_core.vector.flat import JSON, LOOSE, OURS, Flat
 from mastra_core.vector.schema import Item
 
 Held: TypeAlias = dict[str, Any]
 
-OURS: Final = "_mastra"
-JSON: Final = "_mastra.json"
-LOOSE: Final = "_mastra.loose"
 VECTOR: Final = "_mastra.vector"
 # A document cannot be taken away: it is replaced by an empty one, which is none.
 NO_DOCUMENT: Final = "_mastra.no_document"
@@ -97,12 +94,7 @@ class Read:
     @property
     def metadata(self) -> JsonObject:
         """The metadata as they were given, or as others have changed them."""
-        rest = {k: v for k, v in self._stored.items() if not k.startswith(OURS)}
-        text = self._stored.get(JSON)
-        beside: JsonObject = from_json(text) if isinstance(text, str) else {}
-        loose = self._stored.get(LOOSE)
-        names = cast("list[str]", loose) if isinstance(loose, list) else []
-        return FLAT.together(rest, beside, frozenset(names))
+        return FLAT.read(self._stored)
 
     @property
     def document(self) -> str | None:

@@ -17,6 +17,7 @@ from uuid import uuid4
 import msgspec
 
 from mastra_core.errors import LimitExceededError
+from mastra_core.storage.portions import portions
 from mastra_dynamodb.entities import VERSION, Item
 from mastra_dynamodb.errors import Refused
 from mastra_dynamodb.spread import Spread
@@ -29,7 +30,6 @@ from mastra_dynamodb.wire import (
     Operation,
     Page,
     Wire,
-    chunks,
     key_of,
     size_of,
 )
@@ -133,7 +133,7 @@ class Transactions:
         pieces = self._begin([step.key for step in ordered], token)
         sizes = [size_of(step.old or {}) + size_of(step.new or {}) for step in ordered]
         try:
-            for piece in chunks(staged, sizes, TRANSACTION_ITEMS - 1, TRANSACTION_BYTES):
+            for piece in portions(staged, sizes, TRANSACTION_ITEMS - 1, TRANSACTION_BYTES):
                 # Fails once somebody took this write for dead.
                 self._wire.transact([self._progress(token, PENDING), *piece], uuid4().hex)
             looks = [self._wire.check(key, unchanged(old)) for key, old in checks.items()]
@@ -152,7 +152,7 @@ class Transactions:
     def _begin(self, keys: Sequence[Key], token: str) -> int:
         """The record of a write, and its journal: which items may have its mark, in some pieces."""
         sizes = [3 * (len(key[0]) + len(key[1])) for key in keys]
-        pieces = list(chunks(keys, sizes, JOURNAL_KEYS, JOURNAL_BYTES))
+        pieces = list(portions(keys, sizes, JOURNAL_KEYS, JOURNAL_BYTES))
         record = {
             **_record_key(token),
             STATE: {"S": PENDING},
@@ -251,7 +251,7 @@ class Transactions:
         self, token: str, operations: Sequence[Operation], sizes: Sequence[int], journal: int
     ) -> None:
         """Take the marks off, then forget the write; several may do so at the same time."""
-        pieces = chunks(
+        pieces = portions(
             operations, [size + KEY_BYTES for size in sizes], TRANSACTION_ITEMS, TRANSACTION_BYTES
         )
         self._spread(self._unmark, list(pieces))

@@ -13,6 +13,7 @@ from typing import Any, Final, TypeAlias
 import msgspec
 
 from mastra_core.errors import UnavailableError
+from mastra_core.storage.portions import portions
 from mastra_dynamodb.entities import Item
 from mastra_dynamodb.errors import CONDITION, Refused, is_busy, reasons_of
 from mastra_dynamodb.sources import Source, Span
@@ -172,7 +173,7 @@ class Wire:
         requests: list[Operation] = [{"PutRequest": {"Item": item}} for item in puts]
         requests += [{"DeleteRequest": {"Key": _key(key)}} for key in deletes]
         sizes = [size_of(item) for item in puts] + [KEY_BYTES] * len(deletes)
-        for chunk in chunks(requests, sizes, WRITE_ITEMS, REQUEST_BYTES):
+        for chunk in portions(requests, sizes, WRITE_ITEMS, REQUEST_BYTES):
             left, waits = list(chunk), pauses(self.patience)
             while left:
                 answer = self.call("batch_write_item", RequestItems={self.table: left})
@@ -240,22 +241,6 @@ def size_of(item: Item) -> int:
         else:
             size += 21
     return size
-
-
-def chunks(
-    found: Sequence[Any], sizes: Sequence[int], count: int, limit: int
-) -> Iterator[list[Any]]:
-    """The sequence in pieces of at most so many members and so many bytes."""
-    piece: list[Any] = []
-    total = 0
-    for one, size in zip(found, sizes, strict=True):
-        if piece and (len(piece) == count or total + size > limit):
-            yield piece
-            piece, total = [], 0
-        piece.append(one)
-        total += size
-    if piece:
-        yield piece
 
 
 def _discreet(record: logging.LogRecord) -> bool:

@@ -14,7 +14,6 @@ from mastra_core.storage.schema import (
     Advance,
     Column,
     ColumnType,
-    Delete,
     Put,
     Query,
     Row,
@@ -281,10 +280,3 @@ class MSSQLDialect(TransactConditions):
         sql = f"UPDATE {self.name(table)} SET {', '.join(sets)}"
         sql += f" WHERE {where}" if where else ""
         return Statement(sql, params, position, update.expect, table.name)
-
-    def delete(self, delete: Delete, position: int) -> Statement:
-        """One DELETE."""
-        params: list[Any] = []
-        where = self.where(delete.table, delete.where, params)
-        sql = f"DELETE FROM {self.name(delete.table)}" + (f" WHERE {where}" if where else "")
-        return Statement(sql, params, position, delete.expect, delete.table.name)

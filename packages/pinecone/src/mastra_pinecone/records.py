@@ -18,12 +18,9 @@ import msgspec
 from mastra_core.errors import LimitExceededError
 from mastra_core.records import JsonObject
 from mastra_core.storage.codec import from_json, to_json
-from mastra_core.vector.flat import Flat
+from mastra_core.vector.flat import JSON, LOOSE, OURS, Flat
 from mastra_core.vector.schema import Item
 
-OURS: Final = "_mastra"
-JSON: Final = "_mastra.json"
-LOOSE: Final = "_mastra.loose"
 ID: Final = "_mastra.id"
 DOCUMENT: Final = "_mastra.document"
 NOUGHT: Final = "_mastra.nought"
@@ -108,12 +105,7 @@ class Read:
     @property
     def metadata(self) -> JsonObject:
         """The metadata as they were given, or as others have changed them."""
-        rest = {k: _number(v) for k, v in self._stored.items() if not k.startswith(OURS)}
-        text = self._stored.get(JSON)
-        beside: JsonObject = from_json(text) if isinstance(text, str) else {}
-        loose = self._stored.get(LOOSE)
-        names = cast("list[str]", loose) if isinstance(loose, list) else []
-        return FLAT.together(rest, beside, frozenset(names))
+        return FLAT.read({key: _number(value) for key, value in self._stored.items()})
 
     @property
     def document(self) -> str | None:

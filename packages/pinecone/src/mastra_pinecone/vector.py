@@ -22,6 +22,7 @@ from mastra_core.errors import (
 )
 from mastra_core.records import JsonObject
 from mastra_core.storage.loops import Turns
+from mastra_core.storage.portions import portions
 from mastra_core.vector.base import MastraVector
 from mastra_core.vector.checks import unknown
 from mastra_core.vector.filters import NOTHING, Node, holds
@@ -44,6 +45,7 @@ BATCH: Final = 1000
 REQUEST_BYTES: Final = 1_900_000
 RESULT_BYTES: Final = 3_900_000
 NUMBER_BYTES: Final = 24
+ID_BYTES: Final = 600
 PAGE: Final = 100
 AT_ONCE: Final = 8
 CREATE_SECONDS: Final = 300
@@ -371,17 +373,9 @@ def _changed(read: Read, vector: array[float] | None, metadata_json: str) -> Jso
 
 def _portions(records: Sequence[JsonObject], dimension: int) -> Iterator[list[JsonObject]]:
     """The records in parts that one request takes."""
-    part: list[JsonObject] = []
-    size = 0
-    for one in records:
-        bytes_of = NUMBER_BYTES * dimension + len(msgspec.json.encode(one["metadata"])) + 600
-        if part and (len(part) == BATCH or size + bytes_of > REQUEST_BYTES):
-            yield part
-            part, size = [], 0
-        part.append(one)
-        size += bytes_of
-    if part:
-        yield part
+    own = NUMBER_BYTES * dimension + ID_BYTES
+    sizes = [own + len(msgspec.json.encode(one["metadata"])) for one in records]
+    return portions(records, sizes, BATCH, REQUEST_BYTES)
 
 
 def _page(index: Index) -> int:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any, ClassVar, Final, Unpack
 
 from mastra_core.errors import InvalidArgumentError, LimitExceededError
+from mastra_core.storage.portions import portions
 from mastra_core.vector.base import MastraVector
 from mastra_core.vector.checks import unknown
 from mastra_core.vector.filters import NOTHING, Node, holds
@@ -116,18 +117,14 @@ class UpstashVector(MastraVector):
         await self._present(index)
         if stale is not None:
             await self._delete(index, stale)
-        part: list[Stored] = []
-        size = 0
-        for item, kept in zip(items, besides, strict=True):
-            bytes_of = dimension * NUMBER_BYTES + kept.size
-            if part and (len(part) == BATCH or size + bytes_of > REQUEST_BYTES):
-                await self._service.ask(str, "upsert", part, space=index.name)
-                part, size = [], 0
-            vector = padded(item.vector, dimension)
-            part.append(Stored(item.id, vector, kept.metadata, kept.data))
-            size += bytes_of
-        if part:
-            await self._service.ask(str, "upsert", part, space=index.name)
+        sizes = [dimension * NUMBER_BYTES + kept.size for kept in besides]
+        pairs = list(zip(items, besides, strict=True))
+        for part in portions(pairs, sizes, BATCH, REQUEST_BYTES):
+            sent = [
+                Stored(item.id, padded(item.vector, dimension), kept.metadata, kept.data)
+                for item, kept in part
+            ]
+            await self._service.ask(str, "upsert", sent, space=index.name)
         await self._settled(index)
 
     async def _query(self, index: Index, wanted: Sequence[Nearest]) -> list[list[Match]]:

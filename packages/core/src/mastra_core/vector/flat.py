@@ -10,11 +10,17 @@ find the record.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import msgspec
 
 from mastra_core.records import JsonObject
+from mastra_core.storage.codec import from_json
+
+# Under what keys the rest is stored; what begins so is no metadata of the caller's.
+OURS: Final = "_mastra"
+JSON: Final = "_mastra.json"
+LOOSE: Final = "_mastra.loose"
 
 
 class Apart(msgspec.Struct, frozen=True):
@@ -79,6 +85,14 @@ class Flat(msgspec.Struct, frozen=True, kw_only=True):
                 for one in dotted:
                     del rest[one]
         return {**rest, **whole}
+
+    def read(self, stored: Mapping[str, Any]) -> JsonObject:
+        """The metadata of a record as they were given, or as others have changed them."""
+        text, loose = stored.get(JSON), stored.get(LOOSE)
+        beside: JsonObject = from_json(text) if isinstance(text, str) else {}
+        names = cast("list[str]", loose) if isinstance(loose, list) else []
+        rest = {key: value for key, value in stored.items() if not key.startswith(OURS)}
+        return self.together(rest, beside, frozenset(names))
 
 
 class _Dotted:
