@@ -159,9 +159,12 @@ async def test_a_copy_goes_on_where_it_was_broken_off_and_sums_up_the_whole(tmp_
 
     with pytest.raises(KeyboardInterrupt):
         await copy(source, target, journal=Journal(path), progress=stop)
-    assert await target.backend.count(MESSAGES) == 60
+    # The target may have been given the next page meanwhile, of which the journal knows nothing.
+    ahead = await target.backend.count(MESSAGES) - 60
+    assert ahead in {0, 10}
     found = (await copy(source, target, journal=Journal(path)))[1]
-    assert (found.resumed, found.new, found.same, found.rows) == (60, 40, 0, 100)
+    counts = (found.resumed, found.new, found.same, found.rows)
+    assert counts == (60, 40 - ahead, ahead, 100)
     assert found.verified
     assert found.checksum == (await copy(source, target))[1].checksum
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from typing import Final, TypeAlias
 
 import msgspec
 
@@ -17,6 +20,11 @@ from mastra_core.transfer.journal import Journal
 from mastra_core.transfer.progress import Progress, Tell, silent
 from mastra_core.transfer.routes import Route, routes
 from mastra_core.transfer.streams import ahead, pages, patiently
+
+# Rows with their fingerprints.
+Page: TypeAlias = tuple[Sequence[Row], Sequence[int]]
+# How many pages the target is given at a time: it stores one while the next is made ready for it.
+AT_ONCE: Final = 2
 
 
 class CopiedTable(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,9 +94,10 @@ async def _copy_table(
         place = journal.place(table.name)
     tally, arrived = place.tally(), Arrived()
     progress(Progress(table.name, tally.rows, total))
-    async with aclosing(ahead(_summed(source, table, place.key))) as stream:
-        async for rows, digests in stream:
-            arrived += await arrive(target, table, rows, overwrite=overwrite)
+    written = _written(target, table, _summed(source, table, place.key), overwrite=overwrite)
+    async with aclosing(written) as stream:
+        async for rows, digests, what in stream:
+            arrived += what
             tally.add(digests)
             journal.reach(table.name, keys_of(table, rows[-1:])[0], tally)
             progress(Progress(table.name, tally.rows, max(total, tally.rows)))
@@ -104,9 +113,31 @@ async def _copy_table(
     )
 
 
+async def _written(
+    target: Backend, table: Table, source: AsyncGenerator[Page, None], *, overwrite: bool
+) -> AsyncGenerator[tuple[Sequence[Row], Sequence[int], Arrived], None]:
+    """The pages once they are stored, in their order; the target is given the next one meanwhile."""
+    waiting: deque[tuple[Page, asyncio.Task[Arrived]]] = deque()
+    try:
+        async with aclosing(ahead(source)) as stream:
+            async for page in stream:
+                storing = arrive(target, table, page[0], overwrite=overwrite)
+                waiting.append((page, asyncio.create_task(storing)))
+                if len(waiting) == AT_ONCE:
+                    (rows, digests), task = waiting.popleft()
+                    yield rows, digests, await task
+        while waiting:
+            (rows, digests), task = waiting.popleft()
+            yield rows, digests, await task
+    finally:
+        for _, task in waiting:
+            task.cancel()
+        await asyncio.gather(*(task for _, task in waiting), return_exceptions=True)
+
+
 async def _summed(
     source: Backend, table: Table, after: Row | None
-) -> AsyncGenerator[tuple[Sequence[Row], Sequence[int]], None]:
+) -> AsyncGenerator[Page, None]:
     """Pages with the fingerprints of their rows, which are made while the target writes."""
     async with aclosing(pages(source, table, after)) as stream:
         async for rows in stream:
