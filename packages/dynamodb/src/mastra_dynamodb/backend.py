@@ -92,6 +92,9 @@ class DynamoDBBackend(Backend):
             lambda: self._spread(lambda query: self._rows.find(table, query), queries)
         )
 
+    async def _sweep(self, table: Table, limit: int, after: Row | None) -> list[Row]:
+        return await self._job(lambda: self._rows.sweep(table, limit, after))
+
     async def _count(self, table: Table, where: Sequence[Where]) -> int:
         return await self._job(lambda: self._rows.count(table, where))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, Final
 
 import msgspec
@@ -17,12 +18,15 @@ from mastra_dynamodb.layout import TO_PARTITION, TO_SORT, TableLayout
 from mastra_dynamodb.sources import Span
 from mastra_dynamodb.spread import Spread
 from mastra_dynamodb.transactions import Transactions
-from mastra_dynamodb.wire import GET_KEYS, Key, Page, Wire, key_of
+from mastra_dynamodb.wire import GET_KEYS, Key, Page, Wire, item_key, key_of
 
 PAGE_ITEMS: Final = 1000
 # How many items to look through at least where most may not meet the conditions.
 SIFTED_ITEMS: Final = 200
 REREADS: Final = 5
+# How many items of the whole table are read first for each row that is wanted, which most rows take.
+ITEMS_PER_ROW: Final = 4
+MOST_ITEMS: Final = 10_000
 
 
 class Stored(msgspec.Struct, frozen=True):
@@ -78,6 +82,14 @@ class Rows:
 
     def _sifted(self, table: Table, query: Query, stored: Iterable[Stored]) -> list[Row]:
         return arranged(table, query, sifted_rows(table, query, [s.row for s in stored]))
+
+    def sweep(self, table: Table, limit: int, after: Row | None) -> list[Row]:
+        """Rows as the whole table has them, read on behind the item of the row with a key."""
+        layout = self._layouts(table)
+        place = None if after is None else self._place(layout, after)
+        size = min(limit * ITEMS_PER_ROW, MOST_ITEMS)
+        scanned = self._scanned(layout, behind=place, size=size)
+        return [stored.row for stored in islice(scanned, limit)]
 
     def count(self, table: Table, where: Sequence[Where]) -> int:
         """How many rows match: from index items alone where these decide it."""
@@ -236,18 +248,41 @@ class Rows:
                 return count
             start = page.last
 
-    def _scanned(self, layout: TableLayout, *, strict: bool = False) -> Iterator[Stored]:
-        start: Item | None = None
+    def _place(self, layout: TableLayout, key: Row) -> Key | None:
+        """Where the row with a key is, or was; ``None`` if it is gone, and it could be in two places."""
+        places = layout.places(key)
+        if len(places) == 1:
+            return places[0]
+        found = [s for s in self._at(places, layout) if layout.key(s.row) == key]
+        return found[0].place if found else None
+
+    def _scanned(
+        self,
+        layout: TableLayout,
+        *,
+        behind: Key | None = None,
+        size: int | None = None,
+        strict: bool = False,
+    ) -> Iterator[Stored]:
+        """The rows of a table behind a place, read a number of items at a time, and more each time."""
+        start = None if behind is None else item_key(behind)
         while True:
             page = self._transactions.seen(
-                lambda start=start: self._wire.scan(layout.entity, start),  # type: ignore[misc]
+                lambda start=start, size=size: self._wire.scan(layout.entity, start, size),  # type: ignore[misc]
                 strict=strict,
             )
+            size = None if size is None else min(size * 2, MOST_ITEMS)
             live = [item for item in page.items if not self.expired(item)]
-            yield from self._decoded(layout, live, strict=strict)
+            yield from self._in_turn(layout, live, strict=strict)
             if page.last is None:
                 return
             start = page.last
+
+    def _in_turn(self, layout: TableLayout, items: Sequence[Item], *, strict: bool) -> list[Stored]:
+        """Items as rows in their own order, also those that had to be read again."""
+        turn = {key_of(item): i for i, item in enumerate(items)}
+        found = [s for s in self._decoded(layout, items, strict=strict) if s.live]
+        return sorted(found, key=lambda stored: turn[stored.place])
 
     def expired(self, item: Mapping[str, Any]) -> bool:
         """Whether an item's time has come; the service removes it within days only."""

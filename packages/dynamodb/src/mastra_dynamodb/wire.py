@@ -132,9 +132,11 @@ class Wire:
         )
         return Page(answer["Items"], answer.get("LastEvaluatedKey"))
 
-    def scan(self, entity: str, start: Item | None) -> Page:
-        """Some of the rows of an entity, found by reading the whole table."""
-        more = {} if start is None else {"ExclusiveStartKey": start}
+    def scan(self, entity: str, start: Item | None, limit: int | None = None) -> Page:
+        """Some of the rows of an entity, found by reading the whole table: at most so many items of it."""
+        more: dict[str, Any] = {} if start is None else {"ExclusiveStartKey": start}
+        if limit is not None:
+            more["Limit"] = limit
         answer = self.call(
             "scan",
             TableName=self.table,
@@ -150,10 +152,10 @@ class Wire:
         """The items that are there of at most ``GET_KEYS`` different keys."""
         if len(keys) == 1:
             answer = self.call(
-                "get_item", TableName=self.table, Key=_key(keys[0]), ConsistentRead=True
+                "get_item", TableName=self.table, Key=item_key(keys[0]), ConsistentRead=True
             )
             return [answer["Item"]] if "Item" in answer else []
-        wanted: list[Item] = [_key(key) for key in keys]
+        wanted: list[Item] = [item_key(key) for key in keys]
         found: list[Item] = []
         waits = pauses(self.patience)
         while wanted:
@@ -171,7 +173,7 @@ class Wire:
     def batch(self, puts: Sequence[Item], deletes: Sequence[Key] = ()) -> None:
         """Put and delete items one by one, without conditions; for what nothing refers to."""
         requests: list[Operation] = [{"PutRequest": {"Item": item}} for item in puts]
-        requests += [{"DeleteRequest": {"Key": _key(key)}} for key in deletes]
+        requests += [{"DeleteRequest": {"Key": item_key(key)}} for key in deletes]
         sizes = [size_of(item) for item in puts] + [KEY_BYTES] * len(deletes)
         for chunk in portions(requests, sizes, WRITE_ITEMS, REQUEST_BYTES):
             left, waits = list(chunk), pauses(self.patience)
@@ -201,15 +203,15 @@ class Wire:
 
     def delete(self, key: Key, condition: Operation) -> Operation:
         """The operation that removes an item."""
-        return {"Delete": {"TableName": self.table, "Key": _key(key), **condition}}
+        return {"Delete": {"TableName": self.table, "Key": item_key(key), **condition}}
 
     def check(self, key: Key, condition: Operation) -> Operation:
         """The operation that looks at an item."""
-        return {"ConditionCheck": {"TableName": self.table, "Key": _key(key), **condition}}
+        return {"ConditionCheck": {"TableName": self.table, "Key": item_key(key), **condition}}
 
     def update(self, key: Key, expression: str, condition: Operation) -> Operation:
         """The operation that changes attributes of an item."""
-        found = {"TableName": self.table, "Key": _key(key), "UpdateExpression": expression}
+        found = {"TableName": self.table, "Key": item_key(key), "UpdateExpression": expression}
         return {"Update": {**found, **condition}}
 
 
@@ -218,7 +220,8 @@ def key_of(item: Item) -> Key:
     return item["pk"]["S"], item["sk"]["S"]
 
 
-def _key(key: Key) -> Item:
+def item_key(key: Key) -> Item:
+    """Keys as an item has them."""
     return {"pk": {"S": key[0]}, "sk": {"S": key[1]}}
 
 

@@ -138,7 +138,7 @@ class TestGrowth:
 
     @full
     async def test_reads_do_not_grow_with_what_is_stored(self, lab: Lab) -> None:
-        """The last 40, the newest 20, windows and single rows, at a thousand rows and at many.
+        """The last 40, the newest 20, windows, single rows, sweeps; at a thousand rows and at many.
 
         A count, an offset, a sort or a scan makes them grow. ``--conformance-rows`` sets how many
         rows are many, for backends that take long to fill. Where the server of the tests stands for
@@ -201,6 +201,7 @@ class TestGrowth:
                 owner, per_page=0, include=include
             ),
             "one thread": lambda: memory.get_thread_by_id(owner),
+            "40 of all messages": lambda: lab.backend.sweep(MESSAGES, limit=40, after=(middle,)),
         }
         found: dict[str, float] = {}
         for name, call in calls.items():
