@@ -62,10 +62,54 @@ async def test_the_listing_names_places_and_the_table_has_the_rows(open_store, l
         since = {"start": NOON + timedelta(seconds=28)}
         assert await newest(store, started_at=since) == ["t29", "t28"]
         assert "_roots" in log.requests[0]
-        # What the listing does not have is looked for among all.
+        # In an order that the listing does not have they are looked for among all.
         log.clear()
-        assert await newest(store, entity_id="x") == []
+        assert len(await newest(store, order_by={"field": "endedAt"})) == 3
         assert not any("_roots" in what for what in log.requests)
+
+
+async def test_the_listing_knows_conditions_and_the_table_whether_they_are_met(
+    open_store, log
+) -> None:
+    async with open_store() as store:
+        rest = [
+            {"service_name": f"s{n % 2}", "metadata": {"plan": n % 3}, "tags": [f"g{n % 5}"]}
+            for n in range(30)
+        ]
+        await store.observability.batch_create_spans(
+            [span(f"t{n:02}", n, **rest[n]) for n in range(30)]
+        )
+        changes = [
+            ("t29", {"service_name": "s0"}),
+            ("t24", {"service_name": "s1"}),
+            ("t27", {"error": {"message": "no"}}),
+        ]
+        for trace, updates in changes:
+            await store.observability.update_span(trace, span_id="s", updates=updates)
+        log.clear()
+        assert await newest(store, service_name="s1") == ["t27", "t25", "t24"]
+        assert await newest(store, service_name="s0") == ["t29", "t28", "t26"]
+        assert await newest(store, status="error") == ["t27"]
+        assert await newest(store, metadata={"plan": 2}, service_name="s0") == ["t29", "t26", "t20"]
+        assert await newest(store, tags=["g4"]) == ["t29", "t24", "t19"]
+        assert await newest(store, service_name="s2") == []
+        of_spans = [what for what in log.requests if "_ai_spans" in what]
+        assert all("_roots" in what or "arrayZip" in what for what in of_spans)
+
+
+async def test_later_pages_are_read_by_the_listing_too(open_store, log) -> None:
+    async with open_store() as store:
+        await fill(store)
+        await store.backend.write(Delete(SPANS, (Where("traceId", "in", ("t29", "t22")),)))
+        log.clear()
+        pages = [await newest(store, page=n, per_page=4) for n in range(3)]
+        assert [one for page in pages for one in page] == [
+            f"t{n:02}" for n in (28, 27, 26, 25, 24, 23, 21, 20, 19, 18, 17, 16)
+        ]
+        last = await newest(store, page=6, per_page=4)
+        assert last == ["t03", "t02", "t01", "t00"]
+        of_spans = [what for what in log.requests if "_ai_spans" in what]
+        assert all("_roots" in what or "arrayZip" in what for what in of_spans)
 
 
 async def test_the_listing_is_read_from_its_end(open_store) -> None:
@@ -74,7 +118,7 @@ async def test_the_listing_is_read_from_its_end(open_store) -> None:
         backend = store.backend
         query_order = tuple((name, "desc") for name in ("startedAt", "traceId", "spanId"))
         query = Query(where=(Where("parentSpanId", "eq", None),), order=query_order, limit=3)
-        statement = backend.dialect.listed_places(SPANS, query)
+        statement = backend.dialect.listed_places(SPANS, query, 3)
         params = {f"p{i}": value for i, value in enumerate(statement.params)}
         plan = await backend._wire.fetch(f"EXPLAIN actions = 1 {statement.sql}", params)
         assert any("InReverseOrder" in line for line in plan[0])
@@ -96,14 +140,18 @@ async def test_traces_that_went_are_passed_over(open_store, log) -> None:
         log.clear()
         assert await newest(store) == ["t26", "t25", "t24"]
         selects = [what for what in log.requests if what.startswith("fetch")]
-        assert ["_roots" in what for what in selects] == [True, False, True, False]
+        assert ["_roots" in what for what in selects] == [True, False, False]
 
 
-async def test_more_traces_than_are_passed_over_in_steps_went(open_store) -> None:
+async def test_more_traces_than_are_passed_over_in_steps_went(open_store, log, monkeypatch) -> None:
+    monkeypatch.setattr("mastra_clickhouse.backend.ATTEMPTS", 1)
     async with open_store() as store:
         await fill(store)
         await run(store, "DELETE FROM <spans> WHERE startedAt > '2024-03-01 12:00:04'")
+        log.clear()
         assert await newest(store, per_page=2) == ["t04", "t03"]
+        of_spans = [what for what in log.requests if "_ai_spans" in what]
+        assert ["_roots" in what for what in of_spans] == [True, False, False, False, False]
 
 
 async def test_a_span_becomes_a_root_and_moves(open_store) -> None:

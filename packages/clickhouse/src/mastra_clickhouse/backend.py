@@ -26,6 +26,10 @@ from mastra_core.storage.sql import Statement
 
 # How often rows are read again whose places were found, and which changed in between.
 ATTEMPTS: Final = 5
+# How many versions are read beside those that are asked for, which may be of rows that changed.
+SPARE: Final = 8
+# How many times as many are read of a listing where the first were not enough.
+WIDER: Final = 4
 
 
 _journals: WeakValueDictionary[Hashable, Progress] = WeakValueDictionary()
@@ -47,7 +51,8 @@ class ClickhouseBackend(Backend):
         self._wire = Wire(options)
         self._layouts: dict[str, Layout] = {}
         self._seen: set[str] = set()
-        self._listed: set[str] = set()
+        # The columns that the listings of tables have.
+        self._listed: dict[str, frozenset[str]] = {}
         self._progress = _progress(self._target())
         self.dialect = ClickhouseDialect(self.layout, self.schema.name, self._times)
         self._writers: PerLoop[Writers] = PerLoop(self._make_writers)
@@ -94,31 +99,80 @@ class ClickhouseBackend(Backend):
 
     async def _find(self, table: Table, query: Query) -> list[Row]:
         layout = self.layout(table)
+        first = await self._first(table, query) if query.limit is not None else None
+        if first is not None:
+            return first
         two = layout.wide and query.limit is not None and bool(query.order)
         if not two or self.dialect.streamed(layout, query):
             rows = await self._fetch(self.dialect.select(table, query))
             return self.dialect.rows(table, query.columns, rows)
-        if table.name in self._listed and self.dialect.is_listed(layout, query):
-            return await self._by_listing(table, query)
+        if self.dialect.is_listed(layout, query, self._listed.get(table.name, ())):
+            listed = await self._by_listing(table, query)
+            if listed is not None:
+                return listed
         return await self._two_steps(table, query)
 
-    async def _by_listing(self, table: Table, query: Query) -> list[Row]:
-        """As many rows as the listing names and the table still has, in steps until they are enough."""
+    async def _first(self, table: Table, query: Query) -> list[Row] | None:
+        """The rows of a query that is in the table's own order, if few of them were changed.
+
+        The first versions are read, and some more than are asked for: then the server reads no more of
+        the table than these, however long it is.
+        """
+        end = query.offset + cast("int", query.limit)
+        most = end + end // 4 + SPARE
+        statement = self.dialect.first_versions(table, query, most)
+        if statement is None:
+            return None
+        found = await self._fetch(statement)
+        width = len(query.columns or table.names)
+        latest: dict[Row, Row] = {}
+        for row in found:
+            latest.setdefault(row[width:-1], row)
+        rows = [row[:width] for row in latest.values() if not row[-1]]
+        if len(found) == most and len(rows) < end:
+            return None
+        return self.dialect.rows(table, query.columns, rows[query.offset : end])
+
+    async def _by_listing(self, table: Table, query: Query) -> list[Row] | None:
+        """The rows of a query whose places are listed; ``None`` if too many changed since."""
         layout = self.layout(table)
-        wanted = cast("int", query.limit)
+        columns = query.columns or table.names
+        if not query.offset:
+            rows = await self._listed_rows(table, query)
+            return None if rows is None else self.dialect.rows(table, columns, rows)
+        end = query.offset + cast("int", query.limit)
+        narrow = msgspec.structs.replace(query, columns=layout.place, offset=0, limit=end)
+        places = await self._listed_rows(table, narrow)
+        if places is None:
+            return None
+        by_place = await self._at(table, query, places[query.offset :])
+        if len(by_place) < len(places[query.offset :]):
+            return None
+        rows = [by_place[place] for place in places[query.offset :]]
+        return self.dialect.rows(table, columns, rows)
+
+    async def _listed_rows(self, table: Table, query: Query) -> list[Row] | None:
+        """As many rows as the listing names and the table still has, in steps until they are enough."""
+        layout, wanted = self.layout(table), cast("int", query.limit)
         at = [layout.place.index(name) for name, _ in query.order]
         rows: list[Row] = []
-        asked = query
+        asked, most = query, 2 * wanted + SPARE
         for _ in range(ATTEMPTS):
-            named = await self._fetch(self.dialect.listed_places(table, asked))
-            by_place = await self._at(table, query, named)
-            rows += [by_place[place] for place in named if place in by_place]
-            if len(named) < cast("int", asked.limit) or len(rows) == wanted:
-                return self.dialect.rows(table, query.columns or table.names, rows)
-            (behind,) = self.dialect.rows(table, layout.place, named[-1:])
+            found = await self._fetch(self.dialect.listed_places(table, asked, most))
+            named = list(dict.fromkeys(found))
+            need = wanted - len(rows)
+            # The others are there for those of the first that changed since.
+            for some in (named[:need], named[need:]):
+                if len(rows) < wanted:
+                    by_place = await self._at(table, query, some)
+                    rows += [by_place[place] for place in some if place in by_place]
+            if len(rows) >= wanted or len(found) < most:
+                return rows[:wanted]
+            (behind,) = self.dialect.rows(table, layout.place, found[-1:])
             last: Row = tuple([behind[i] for i in at])
-            asked = msgspec.structs.replace(query, limit=wanted - len(rows), after=last)
-        return await self._two_steps(table, query)
+            asked = msgspec.structs.replace(query, after=last)
+            most = min(most * WIDER, self.limits.page_rows)
+        return None
 
     async def _at(self, table: Table, query: Query, named: list[Row]) -> dict[Row, Row]:
         """The rows at some places, as the driver gives both, so far as they match a query still."""
@@ -222,7 +276,12 @@ class ClickhouseBackend(Backend):
             statements.append(self.schema.journal())
         for statement in statements:
             await self._wire.command(statement)
-        self._listed.update(table.name for table in tables)
+        for table in tables:
+            listing = self.layout(table).listing
+            if listing is not None:
+                has = existing.get(listing.name)
+                columns = listing.columns(table) if has is None else has.columns
+                self._listed[table.name] = frozenset(columns)
         journal = self._writers.get().journal
         await (journal.probe() if statements else journal.recover())
 

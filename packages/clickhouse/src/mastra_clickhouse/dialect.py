@@ -8,7 +8,7 @@ versions alike and are applied first; others are applied to the version that cou
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, ClassVar, Final, cast
 
@@ -207,39 +207,36 @@ class ClickhouseDialect(Dialect):
         sql += self.ordered(layout.table, query.order) if query.order else ""
         return Statement(sql + self.limited(table, query, params), params)
 
-    def is_listed(self, layout: Layout, query: Query) -> bool:
-        """Whether the table's listing has the rows of a query, in its order."""
+    def is_listed(self, layout: Layout, query: Query, columns: Container[str]) -> bool:
+        """Whether the table's listing, with these columns, has the places of a query in its order."""
         listing = layout.listing
-        if listing is None or not query.limit or query.offset:
+        if listing is None or not query.limit or listing.condition not in query.where:
             return False
-        names = [name for name, _ in query.order]
-        rest = [where for where in query.where if where != listing.condition]
+        rest = [where.column for where in query.where if where != listing.condition]
         return (
-            len(rest) < len(query.where)
-            and names == list(listing.order)
+            [name for name, _ in query.order] == list(listing.order)
             and len({way for _, way in query.order}) == 1
-            and all(where.column in names and not where.path for where in rest)
+            and all(name in columns for name in (*listing.order, *rest))
         )
 
-    def listed_places(self, table: Table, query: Query) -> Statement:
-        """The places of a query's rows by the listing of the table."""
+    def listed_places(self, table: Table, query: Query, most: int) -> Statement:
+        """The places that may have a query's rows, in its order; one may come several times."""
         layout = self._layout(table)
         listing = cast("Listing", layout.listing)
         params: list[Any] = []
         known = [where for where in query.where if where != listing.condition]
-        before = [self.condition(layout.table, where, params) for where in known]
+        met = [f"{DELETED} = 0", *(self.condition(layout.table, w, params) for w in known)]
         if layout.lifetime is not None:
-            before.append(layout.lifetime.alive)
+            met.append(layout.lifetime.alive)
         if query.after is not None:
-            before.append(self.beyond(table, query, params))
-        name = self._name(listing.name)
+            met.append(self.beyond(table, query, params))
         way = "DESC" if query.order[0][1] == "desc" else "ASC"
         order = ", ".join([f"`{column}` {way}" for column in listing.order])
-        source = f"SELECT {listed(listing.order)}, {DELETED} FROM {name}"
-        source += f" WHERE {' AND '.join(before)}" if before else ""
-        source += f" ORDER BY {order}, {VERSION} DESC LIMIT 1 BY {listed(listing.order)}"
-        sql = f"SELECT {listed(layout.place)} FROM ({source}) WHERE {DELETED} = 0"
-        return Statement(sql + self.limited(table, query, params), params)
+        return Statement(
+            f"SELECT {listed(layout.place)} FROM {self._name(listing.name)} "
+            f"WHERE {' AND '.join(met)} ORDER BY {order} LIMIT {self.bound(params, most)}",
+            params,
+        )
 
     def at_places(self, table: Table, query: Query, found: Sequence[Row]) -> Statement:
         """The rows at some places, so far as they match a query still; their places come first."""
@@ -281,6 +278,30 @@ class ClickhouseDialect(Dialect):
         if layout.place[len(begin) :] != tuple(rest) or names[: len(rest)] != rest:
             return ""
         return ways.pop()
+
+    def first_versions(self, table: Table, query: Query, most: int) -> Statement | None:
+        """The first versions that are in a query's order, each followed by its place and whether it is deleted.
+
+        ``None`` where the table is not in that order, or conditions are about more than places.
+        """
+        layout, place = self._layout(table), self._layout(table).place
+        direction = self.streamed(layout, query)
+        about = [where.column for where in query.where]
+        about += [name for name, _ in query.order] if query.after is not None else []
+        if not direction or any(w.path for w in query.where) or not set(about).issubset(place):
+            return None
+        params: list[Any] = []
+        met = [self.condition(layout.table, where, params) for where in query.where]
+        if layout.lifetime is not None:
+            met.append(layout.lifetime.alive)
+        if query.after is not None:
+            met.append(self.beyond(table, query, params))
+        # (A column is named twice where it is asked for and of the place.)
+        sql = f"SELECT {listed((*(query.columns or table.names), *place))}, {DELETED} "
+        sql += f"FROM {self.name(table)}{' WHERE ' if met else ''}{' AND '.join(met)} ORDER BY "
+        sql += ", ".join([f"`{name}` {direction.upper()}" for name in place])
+        sql += f", {VERSION} DESC LIMIT {self.bound(params, most)}"
+        return Statement(sql, params)
 
     def versions(
         self,

@@ -58,20 +58,27 @@ WIDE: Final = frozenset({MESSAGES.name, WORKFLOW_SNAPSHOT.name, SCORERS.name, SP
 
 
 class Listing(msgspec.Struct, frozen=True):
-    """A narrow table beside one: the places of rows that lack a column, in another order.
+    """A table beside one: the places of rows that lack a column, in another order.
 
-    The server keeps it (a materialized view). It may name rows that changed since, so what it names
-    is read at its place and looked at again.
+    It has the columns that conditions are about, too, but not the ``long`` ones. The server keeps
+    it (a materialized view). It may name rows that changed since, so what it names is read at its
+    place and looked at again.
     """
 
     name: str
     lacking: str
     order: tuple[str, ...]
+    long: tuple[str, ...] = ()
 
     @property
     def condition(self) -> Where:
         """What all rows that it names have in common."""
         return Where(self.lacking, "eq", None)
+
+    def columns(self, table: Table) -> tuple[str, ...]:
+        """The columns that it has: first those of its order."""
+        apart = {*self.order, self.lacking, *self.long}
+        return (*self.order, *(name for name in table.names if name not in apart))
 
 
 class Design(msgspec.Struct, frozen=True):
@@ -104,7 +111,12 @@ DESIGNS: Final[Mapping[str, Design]] = {
         "toYYYYMM(startedAt)",
         ("spanId",),
         # Traces are listed by their roots, newest first, however many there are.
-        listing=Listing(f"{SPANS.name}_roots", "parentSpanId", ("startedAt", "traceId", "spanId")),
+        listing=Listing(
+            f"{SPANS.name}_roots",
+            "parentSpanId",
+            ("startedAt", "traceId", "spanId"),
+            long=("input", "output", "attributes", "links", "requestContext"),
+        ),
     ),
     DATASET_ITEMS.name: Design(("datasetId", "id", "datasetVersion"), indexed=("id", "externalId")),
     DATASET_VERSIONS.name: Design(("datasetId", "version", "id"), indexed=("id",)),

@@ -214,9 +214,10 @@ class Schema:
             return self._expiring(listing.name, layout, has)
         name, feed = self.name(listing.name), self.name(listing.name + FEED)
         types = {column.name: layout.type(column) for column in layout.table.columns}
-        columns = [f"{quoted(column)} {types[column]}" for column in listing.order]
+        names = listing.columns(layout.table)
+        columns = [f"{quoted(column)} {types[column]}" for column in names]
         columns += [f"{VERSION} UInt64", f"{DELETED} UInt8"]
-        filled = f"{', '.join(map(quoted, listing.order))}, {VERSION}, {DELETED}"
+        filled = f"{', '.join(map(quoted, names))}, {VERSION}, {DELETED}"
         source = self.name(layout.table.name)
         picked = f"SELECT {filled} FROM {source} WHERE {quoted(listing.lacking)} IS NULL"
         return [

@@ -135,9 +135,7 @@ async def _written(
         await asyncio.gather(*(task for _, task in waiting), return_exceptions=True)
 
 
-async def _summed(
-    source: Backend, table: Table, after: Row | None
-) -> AsyncGenerator[Page, None]:
+async def _summed(source: Backend, table: Table, after: Row | None) -> AsyncGenerator[Page, None]:
     """Pages with the fingerprints of their rows, which are made while the target writes."""
     async with aclosing(pages(source, table, after)) as stream:
         async for rows in stream:
