@@ -228,6 +228,8 @@ async def test_an_index_of_metadata_answers_filters_on_text_and_on_binary_json(
     numbers = Numbers()
     metadata: list[dict[str, Any]] = [{"user": f"u{n % 20}", "deep": {"n": n}} for n in range(200)]
     metadata[3] = {"user": ["u3", "u4"], "deep": {"n": [3, 300]}}
+    metadata[1], metadata[2] = {"user": '["u4"]'}, {"user": '{"u": 4}'}
+    metadata[8], metadata[9] = {"user": ["[", "u1"]}, {"user": {"u": 4}}
     names = [f"{n:03}" for n in range(200)]
     await graph.upsert("docs", ids=names, vectors=numbers.many(200), metadata=metadata)
     await run(graph, "UPDATE docs SET metadata = jsonb(metadata) WHERE rowid % 2")
@@ -246,6 +248,11 @@ async def test_an_index_of_metadata_answers_filters_on_text_and_on_binary_json(
         ({"$and": [{"deep.n": 300}, {"user": {"$ne": "x"}}]}, {"003"}),
         ({"deep.n": 7.0}, {"007"}),
         ({"user": "u4", "deep.n": {"$gt": 100}}, set(names[104::20])),
+        ({"deep.n": {"$gt": 100}, "user": {"$in": ["u4"]}}, set(names[104::20])),
+        ({"user": '["u4"]'}, {"001"}),
+        ({"user": '{"u": 4}'}, {"002"}),
+        ({"user": "["}, {"008"}),
+        ({"user": {"$in": ["[", '["u4"]', "u3"]}}, {"001", "003", "008", *names[23::20]}),
     ):
         sent.clear()
         assert await found(graph, vector, 50, filter=where) == expected

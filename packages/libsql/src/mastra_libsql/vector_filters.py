@@ -54,22 +54,30 @@ def translated(node: Node, params: Params) -> str:
     return f"CASE WHEN json_valid(metadata, 5) THEN {_node(node, params)} ELSE {otherwise} END"
 
 
-def narrowed(node: Node, indexed: Collection[tuple[str, ...]], params: Params) -> str | None:
-    """A wider condition that an index of one of the paths answers, where the tree implies one.
+def narrowed(node: Node, indexed: Collection[tuple[str, ...]], params: Params) -> Sequence[str]:
+    """Conditions that together hold for the same rows as the tree, and exclude each other.
 
-    Stored arrays match by their elements; as text they lie between two brackets.
+    Each begins with one that an index of one of the paths answers; none if there is none. Stored
+    arrays match by their elements; as text they lie between two brackets. What is equal to a text
+    that is not like that is that text: of such rows this need not be asked again.
     """
-    for compare in node.nodes if isinstance(node, All) else (node,):
+    nodes = node.nodes if isinstance(node, All) else (node,)
+    for compare in nodes:
         if not isinstance(compare, Compare) or compare.negated or compare.path not in indexed:
             continue
         if compare.op not in {"eq", "in"}:
             continue
-        stored = extracted(compare.path)
+        stored, whole = extracted(compare.path), translated(node, params)
         values = compare.value if isinstance(compare.value, tuple) else (compare.value,)
+        arrays = f"{stored} >= '[' AND {stored} < '\\' AND {whole}"
+        if len(values) == 1 and isinstance(values[0], str) and values[0][:1] not in {"[", "{"}:
+            rest = tuple([one for one in nodes if one is not compare])
+            equal = f"{stored} = {params.add(values[0])}"
+            return (f"{equal} AND {translated(All(rest), params)}" if rest else equal, arrays)
         listed = params.add(to_json([int(v) if isinstance(v, bool) else v for v in values]))
         member = f"{stored} IN (SELECT value FROM json_each({listed}))"
-        return f"({member} OR ({stored} >= '[' AND {stored} < '\\'))"
-    return None
+        return (f"{member} AND NOT ({stored} >= '[' AND {stored} < '\\') AND {whole}", arrays)
+    return ()
 
 
 def extracted(path: Sequence[str]) -> str:

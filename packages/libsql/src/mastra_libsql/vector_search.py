@@ -60,12 +60,12 @@ class Search:
         """The nearest of the rows that an index of metadata leads to, if few match the filter."""
         params, distance = self._begin()
         where = self.wanted.where
-        wider = None if where is None else narrowed(where, self.shape.indexed, params)
-        if wider is None:
+        parts = () if where is None else narrowed(where, self.shape.indexed, params)
+        if not parts:
             return None
-        matched = f"embedding IS NOT NULL AND {wider}{self._filtered(params)}"
-        limit = params.add(FEW + 1)
-        matching = f"SELECT rowid r, vector_id v, {distance} d FROM {self.table} WHERE {matched} LIMIT {limit}"
+        head = f"SELECT rowid r, vector_id v, {distance} d FROM {self.table} WHERE embedding IS NOT NULL"
+        matching = " UNION ALL ".join([f"{head} AND {part}" for part in parts])
+        matching += f" LIMIT {params.add(FEW + 1)}"
         inner = (
             f"SELECT r, d FROM matching WHERE (SELECT n FROM counted) <= {params.add(FEW)} "
             f"ORDER BY d, v LIMIT {params.add(self.wanted.top_k)}"
