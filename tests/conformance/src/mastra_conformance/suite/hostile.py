@@ -52,8 +52,6 @@ JSON: list[Any] = [
     {"t": True, "f": False, "one": 1, "text": "true", "number": "1"},
     {text: text for text in TEXTS},
 ]
-
-
 # Integers beyond are as good as floats.
 EXACT = 2**80
 
