@@ -20,6 +20,7 @@ from mastra_core.errors import (
     UnavailableError,
 )
 from mastra_core.storage.inmemory import InMemoryBackend
+from mastra_core.storage.layers.retry import Retry
 from mastra_core.storage.schema import Put, Query, Table
 from mastra_core.storage.store import BackendStore, MastraStorage
 from mastra_core.storage.tables import MESSAGES, SCORERS, SPANS, TABLES, THREADS
@@ -189,7 +190,7 @@ async def test_a_journal_of_another_target_is_not_believed(tmp_path, monkeypatch
 
 
 async def test_a_target_that_is_away_for_a_moment_is_asked_again(monkeypatch):
-    monkeypatch.setattr(streams, "PAUSES", (0, 0, 0))
+    monkeypatch.setattr(streams, "PATIENCE", Retry(attempts=4, first_pause=1e-6))
     backend = Unsteady(failures=2)
     source, target = await filled(), BackendStore(backend, id="unsteady")
     # Of the two writes that failed one was done all the same: its rows are there, and are the same.

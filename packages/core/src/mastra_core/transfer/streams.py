@@ -7,8 +7,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing, suppress
 from typing import Final, TypeVar
 
-from mastra_core.errors import UnavailableError
 from mastra_core.storage.backend import Backend
+from mastra_core.storage.layers.retry import Retry
 from mastra_core.storage.schema import Query, Row, Table, Value, Where
 from mastra_core.transfer.fingerprints import cleaned, keys_of
 
@@ -23,17 +23,13 @@ SAMPLE: Final = 50
 AHEAD: Final = 2
 # How many keys a condition lists.
 LISTED: Final = 1000
-PAUSES: Final = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
+# A database that is away is asked again for a quarter of a minute.
+PATIENCE: Final = Retry(attempts=8, seconds=16.0, first_pause=0.25, longest_pause=8.0)
 
 
 async def patiently(do: Callable[[], Awaitable[T]]) -> T:
     """Do what is safe to repeat; again, with growing pauses, while the database is not there."""
-    for pause in PAUSES:
-        try:
-            return await do()
-        except UnavailableError:
-            await asyncio.sleep(pause)
-    return await do()
+    return await PATIENCE.repeat(do)
 
 
 async def pages(

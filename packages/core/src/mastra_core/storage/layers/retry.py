@@ -60,6 +60,18 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True):
             yield wait
             pause = min(pause * 2, self.longest_pause)
 
+    async def repeat(self, do: Callable[[], Awaitable[T]]) -> T:
+        """Do what may be done more than once, again and again while the database is not there."""
+        waits = self.waits()
+        while True:
+            try:
+                return await do()
+            except UnavailableError:
+                wait = next(waits, None)
+                if wait is None:
+                    raise
+            await asyncio.sleep(wait)
+
     def over(self, backend: Backend) -> RetryBackend:
         """The backend with what failed repeated."""
         return RetryBackend(backend, self)
@@ -73,16 +85,7 @@ class RetryBackend(LayerBackend):
         self._options = options
 
     async def _through(self, operation: Operation, do: Callable[[], Awaitable[T]]) -> T:
-        """One operation, again and again: what comes here may be repeated."""
-        waits = self._options.waits()
-        while True:
-            try:
-                return await do()
-            except UnavailableError:
-                wait = next(waits, None)
-                if wait is None:
-                    raise
-            await asyncio.sleep(wait)
+        return await self._options.repeat(do)
 
     async def _write(self, changes: Sequence[Change]) -> list[int]:
         waits, first = self._options.waits(), None
