@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from mastra_core.storage.backend import Limits
 from mastra_core.storage.schema import Delete, Put, Query, Update, Where
 from mastra_core.storage.tables import SPANS
 
@@ -110,6 +111,19 @@ async def test_later_pages_are_read_by_the_listing_too(open_store, log) -> None:
         assert last == ["t03", "t02", "t01", "t00"]
         of_spans = [what for what in log.requests if "_ai_spans" in what]
         assert all("_roots" in what or "arrayZip" in what for what in of_spans)
+
+
+async def test_what_a_late_page_passes_over_is_left_to_the_server(
+    open_store, log, monkeypatch
+) -> None:
+    async with open_store() as store:
+        await fill(store, 12)
+        monkeypatch.setattr(type(store.backend), "limits", Limits(page_rows=5))
+        log.clear()
+        assert await newest(store, page=2) == ["t05", "t04", "t03"]
+        of_spans = [what for what in log.requests if "_ai_spans" in what]
+        assert not any("_roots" in what for what in of_spans)
+        assert "OFFSET" in of_spans[0]
 
 
 async def test_the_listing_is_read_from_its_end(open_store) -> None:

@@ -99,14 +99,16 @@ class ClickhouseBackend(Backend):
 
     async def _find(self, table: Table, query: Query) -> list[Row]:
         layout = self.layout(table)
-        first = await self._first(table, query) if query.limit is not None else None
+        # What a late page passes over is left to the server.
+        early = query.limit is not None and query.offset + query.limit <= self.limits.page_rows
+        first = await self._first(table, query) if early else None
         if first is not None:
             return first
         two = layout.wide and query.limit is not None and bool(query.order)
         if not two or self.dialect.streamed(layout, query):
             rows = await self._fetch(self.dialect.select(table, query))
             return self.dialect.rows(table, query.columns, rows)
-        if self.dialect.is_listed(layout, query, self._listed.get(table.name, ())):
+        if early and self.dialect.is_listed(layout, query, self._listed.get(table.name, ())):
             listed = await self._by_listing(table, query)
             if listed is not None:
                 return listed
