@@ -9,23 +9,29 @@ import threading
 from array import array
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from operator import itemgetter
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 from chromadb import PersistentClient
 from chromadb.config import Settings
 from chromadb.errors import ChromaError, NotFoundError
 
-from mastra_chroma.service import Body, Collection, RefusedError, Rows
+from mastra_chroma.gate import Gates
+from mastra_chroma.service import WRITERS, Body, Collection, RefusedError, Rows
 from mastra_core.errors import ConfigurationError
 
 T = TypeVar("T")
+Inside: TypeAlias = Callable[[], AbstractContextManager[None]]
 THREADS: Final = 4
 BATCH: Final = 1000
 PAGE: Final = 1000
 # Chroma shares what it opens of one folder among its clients, and is not made for two at once.
 OPENING: Final = threading.Lock()
+# Of each collection, by its id: what Chroma searches while it writes may be half, and what it writes
+# at the same time as something else may end up where no search comes to.
+GATES: Final = Gates()
 
 
 class Embedded:
@@ -85,26 +91,26 @@ class Embedded:
     async def drop(self, name: str) -> None:
         """Delete a collection; one that is not there is no error."""
         try:
-            await self._run(lambda client: client.delete_collection(name))
+            await self._run(partial(_dropped, name))
         except RefusedError as error:
             if not isinstance(error.__cause__, NotFoundError):
                 raise
 
     async def count(self, handle: Any) -> int:
         """How many records there are."""
-        count: int = await self._run(lambda _: handle.count())
+        count: int = await self._read(handle, handle.count)
         return count
 
     async def get(self, handle: Any, body: Body) -> Rows:
         """Records by their ids, or by a filter."""
-        found = await self._run(lambda _: handle.get(**body))
+        found = await self._read(handle, partial(handle.get, **body))
         return _rows(found, lambda column: column)
 
     async def query(self, handle: Any, body: Body) -> list[Rows]:
         """For each vector the nearest records."""
         vectors: list[array[float]] = body["query_embeddings"]
         sent = {**body, "query_embeddings": [one.tolist() for one in vectors]}
-        found = await self._run(lambda _: handle.query(**sent))
+        found = await self._read(handle, partial(handle.query, **sent))
         return [_rows(found, itemgetter(number)) for number in range(len(vectors))]
 
     async def change(self, handle: Any, verb: str, body: Body) -> None:
@@ -113,7 +119,8 @@ class Embedded:
         if "embeddings" in body:
             vectors: list[array[float]] = body["embeddings"]
             sent["embeddings"] = [one.tolist() for one in vectors]
-        await self._run(lambda _: getattr(handle, verb)(**sent))
+        async with WRITERS.at(handle.id):
+            await self._run(lambda _: getattr(handle, verb)(**sent), GATES.at(handle.id).alone)
 
     async def close(self) -> None:
         """Close the folder, and end the threads."""
@@ -128,20 +135,31 @@ class Embedded:
             if opened is not None:
                 opened.close()
 
-    async def _run(self, do: Callable[[Any], Any]) -> Any:
-        """What is done with the client: in a thread, or here if the client is an asynchronous one."""
+    async def _read(self, handle: Any, do: Callable[[], Any]) -> Any:
+        return await self._run(lambda _: do(), GATES.at(handle.id).together)
+
+    async def _run(self, do: Callable[[Any], Any], inside: Inside = nullcontext) -> Any:
+        """What is done with the client: in a thread, or here if the client is an asynchronous one.
+
+        (Such a client is a server's, which orders for itself what comes from everywhere.)
+        """
         try:
             if self._given is not None and inspect.iscoroutinefunction(self._given.heartbeat):
                 return await _awaited(do(self._given))
-            return await self._in_thread(do)
+            return await self._in_thread(do, inside)
         except ChromaError as error:
             raise RefusedError(error.code(), str(error)[:300]) from error
 
-    async def _in_thread(self, do: Callable[[Any], T]) -> T:
+    async def _in_thread(self, do: Callable[[Any], T], inside: Inside) -> T:
+        def run() -> T:
+            client = self._client()
+            # (The thread that went in comes out, whatever becomes of who waits for it.)
+            with inside():
+                return do(client)
+
         if self._threads is None:
             self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="mastra-chroma")
-        loop = asyncio.get_running_loop()
-        work = loop.run_in_executor(self._threads, lambda: do(self._client()))
+        work = asyncio.get_running_loop().run_in_executor(self._threads, run)
         try:
             return await asyncio.shield(work)
         except asyncio.CancelledError:
@@ -168,6 +186,14 @@ class Embedded:
                 f"the folder {self._path!r} is open in this process with other settings; give that "
                 "client as client"
             ) from error
+
+
+def _dropped(name: str, client: Any) -> Any:
+    if inspect.iscoroutinefunction(client.heartbeat):
+        return client.delete_collection(name)
+    found = client.get_collection(name, embedding_function=None)
+    with GATES.at(found.id).alone():
+        return client.delete_collection(name)
 
 
 def _listed(body: Body, client: Any) -> Any:

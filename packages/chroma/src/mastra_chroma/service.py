@@ -7,11 +7,16 @@ from typing import Any, Final, Protocol, TypeAlias
 
 import msgspec
 
+from mastra_core.storage.loops import Turns
+
 # What Chroma's API takes and gives: the same names by HTTP and in its client.
 Body: TypeAlias = dict[str, Any]
 Metadata: TypeAlias = dict[str, Any] | None
 
 MISSING: Final = 404
+# Who writes to a collection, by its id: Chroma that is written to by several at once puts some vectors
+# where no search comes to, until something else changes near them.
+WRITERS: Final = Turns()
 
 
 class RefusedError(Exception):
