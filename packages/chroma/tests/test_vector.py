@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+from collections import Counter
 from uuid import uuid4
 
 import chromadb
+import httpx
 import pytest
 import pytest_asyncio
 from chromadb.config import Settings
 
 from mastra_chroma import ChromaVector
+from mastra_chroma.embedded import GATES
 from mastra_chroma.filters import translated
 from mastra_chroma.records import held_of
 from mastra_core import ConfigurationError, SchemaError, UnavailableError, open_vector
@@ -271,6 +274,91 @@ def test_a_server_needs_no_chromadb():
     )
     assert "localhost:8000" in done.stdout
     assert "pip install 'mastra-chroma[embedded]'" in done.stdout
+
+
+@pytest.mark.asyncio
+async def test_a_search_of_a_folder_waits_for_who_writes_and_not_for_who_reads(
+    vectors, client, index, folder
+):
+    """Chroma itself would find a vector with another's metadata; another store is kept out, too."""
+    await vectors.upsert(index, ids=["a"], vectors=[[1, 0]])
+    gate = GATES.at(client.get_collection(index, embedding_function=None).id)
+    async with ChromaVector(id="other", path=folder) as other:
+        with gate.together():
+            assert len(await other.query(index, query_vector=[1, 0])) == 1
+        for call in (
+            vectors.query(index, query_vector=[1, 0]),
+            other.query(index, query_vector=[1, 0]),
+            vectors.upsert(index, ids=["a"], vectors=[[0, 1]]),
+            other.delete_vector(index, id="a"),
+        ):
+            with gate.alone():
+                task = asyncio.ensure_future(call)
+                await waiting(gate)
+                # What is in another collection is not in the way.
+                assert await vectors.list_indexes()
+                assert not task.done()
+            await task
+        assert (await other.describe_index(index)).count == 0
+
+
+@pytest.mark.asyncio
+async def test_a_write_that_is_cancelled_while_it_waits_keeps_nobody_out(vectors, client, index):
+    """It is whole or not there when the caller learns of it."""
+    await vectors.upsert(index, ids=["a"], vectors=[[1, 0]])
+    gate = GATES.at(client.get_collection(index, embedding_function=None).id)
+    with gate.together():
+        task = asyncio.ensure_future(vectors.delete_vector(index, id="a"))
+        await waiting(gate)
+        task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await vectors.query(index, query_vector=[1, 0]) == []
+    await vectors.upsert(index, ids=["b"], vectors=[[1, 0]])
+    assert (await vectors.describe_index(index)).count == 1
+
+
+async def waiting(gate):
+    """Return when somebody waits before the gate; its threads tell nobody."""
+    async with asyncio.timeout(30):
+        while not gate._waiting:
+            await asyncio.sleep(0.001)
+
+
+@pytest.mark.parametrize(("host", "most"), [("server.example", 1), ("api.trychroma.com", 3)])
+@pytest.mark.asyncio
+async def test_those_who_write_to_a_collection_of_a_server_take_turns(host, most):
+    """Its graph loses vectors of several at once. The Cloud's does not, and other collections wait not."""
+    writing: Counter[str] = Counter()
+    seen: Counter[str] = Counter()
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        *_, collection, verb = request.url.path.split("/")
+        if verb == "upsert":
+            writing[collection] += 1
+            for _ in range(20):
+                await asyncio.sleep(0)
+            seen[collection] = max(seen[collection], writing[collection])
+            seen["all"] = max(seen["all"], writing.total())
+            writing[collection] -= 1
+        if verb in ("upsert", "get"):
+            return httpx.Response(200, json={"ids": [], "metadatas": []})
+        found = {"id": verb, "name": verb, "metadata": {"dimension": 2}}
+        return httpx.Response(200, json=found)
+
+    options = {"api_key": "k", "tenant": "t", "database": "d"}
+    async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as given:
+        stores = [
+            ChromaVector(id="v", url=f"https://{host}", client=given, **options) for _ in range(3)
+        ]
+        await asyncio.gather(
+            *(
+                store.upsert(name, ids=[f"v{n}"], vectors=[[1, 0]])
+                for n, store in enumerate(stores)
+                for name in ("one", "two")
+            )
+        )
+    assert seen == {"one": most, "two": most, "all": 2 * most}
 
 
 @pytest.mark.asyncio

@@ -29,8 +29,8 @@ BATCH: Final = 1000
 PAGE: Final = 1000
 # Chroma shares what it opens of one folder among its clients, and is not made for two at once.
 OPENING: Final = threading.Lock()
-# Of each collection, by its id: what Chroma searches while it writes may be half, and what it writes
-# at the same time as something else may end up where no search comes to.
+# Of each collection, by its id: what Chroma reads while it writes may be half of one record and half of
+# another. Whichever store and loop a writer comes from, nobody else is in the collection meanwhile.
 GATES: Final = Gates()
 
 
@@ -141,7 +141,7 @@ class Embedded:
     async def _run(self, do: Callable[[Any], Any], inside: Inside = nullcontext) -> Any:
         """What is done with the client: in a thread, or here if the client is an asynchronous one.
 
-        (Such a client is a server's, which orders for itself what comes from everywhere.)
+        (Such a client is a server's, where others write, too: ``inside`` would keep nobody out.)
         """
         try:
             if self._given is not None and inspect.iscoroutinefunction(self._given.heartbeat):
