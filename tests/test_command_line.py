@@ -239,6 +239,16 @@ def test_a_copy_is_verified_and_a_comparison_finds_no_difference(url, mastra):
     assert again[1][:7] == ["mastra_threads", "2", "0", "2", "0", "0", "yes"]
 
 
+def test_a_comparison_with_an_empty_store_names_what_is_not_there(url, mastra):
+    mastra("doctor", "file:./b.db", "--fix")
+    for first, second, where in ((url, "file:./b.db", "first"), ("file:./b.db", url, "second")):
+        code, out, err = mastra("diff", first, second, "--show", "1")
+        assert (code, err) == (Exit.FOUND, "")
+        only = ["2", "0"] if where == "first" else ["0", "2"]
+        assert words(out)[1] == ["mastra_threads", "0", "0", *only]
+        assert f"mastra_threads t0: only in the {where}" in out
+
+
 def test_rows_that_differ_are_kept_named_and_replaced_when_told(url, mastra):
     mastra("copy", url, "file:./b.db")
 
@@ -316,6 +326,9 @@ def test_pruning_counts_asks_and_deletes_what_is_old(url, mastra, monkeypatch):
     assert json.loads(out) == {"memory.messages": {"deleted": 6}}
     assert mastra("messages", url, "t0")[1].splitlines()[-1] == "0 in all"
     assert mastra("prune", url, *only, "--yes")[0] == Exit.OK
+    # Whoever reads it finds the same words also where there was nothing to delete.
+    code, out, _ = mastra("prune", url, *only, "--yes", "--json")
+    assert (code, json.loads(out)) == (Exit.OK, {"memory.messages": {"deleted": 0}})
     code, _, err = mastra("prune", url, "--older-than", "30d", "--only", "memory.cakes")
     assert code == Exit.CONFIGURATION
     assert "memory.messages" in err
@@ -392,9 +405,13 @@ def test_a_secret_is_found_again_in_any_text():
 
 
 def test_the_name_of_a_journal_has_no_secret_and_is_the_stores(place):
-    name = moving.journal_of("file:./a.db", f"postgresql://ada:{PASSWORD}@h/d?x=1", [])
-    assert name == moving.journal_of(f"file:{place}/a.db", "postgresql://bob:other@h/d", [])
+    name = moving.journal_of("file:./a.db", f"postgresql://ada:{PASSWORD}@h/d?password=1", [])
+    same = moving.journal_of(f"file:{place}/a.db", "postgresql://bob:other@h/d?password=2", [])
+    assert name == same
     assert name != moving.journal_of("file:./a.db", "postgresql://ada@h/other", [])
+    # Two stores in one database differ in what stands behind the question mark only.
+    others = [moving.journal_of("file:./a.db", f"d1://a/d?table_prefix={p}_", []) for p in "xy"]
+    assert others[0] != others[1]
     assert name != moving.journal_of("file:./a.db", "postgresql://ada@h/d", ["memory"])
 
 

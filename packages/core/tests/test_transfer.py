@@ -248,6 +248,15 @@ async def test_a_comparison_counts_and_names_what_differs():
     assert len(few[0].examples) == 1
 
 
+async def test_all_rows_of_a_store_are_missing_in_an_empty_one():
+    store, empty = await filled(), InMemoryStore()
+    for table in await compare(store, empty, examples=1):
+        assert (table.same, table.only_first, table.only_second) == (0, 3, 0)
+        assert [(found.where, found.columns) for found in table.examples] == [("first", ())]
+    for table in await compare(empty, store, examples=1):
+        assert (table.same, table.only_first, table.only_second) == (0, 0, 3)
+
+
 @pytest.mark.parametrize(
     ("one", "other", "same"),
     [

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from mastra_core.cli.redaction import secrets
+from mastra_core.cli.redaction import secrets, shown
 from mastra_core.errors import ConfigurationError
 from mastra_core.plugins import open_storage, scheme_of
 from mastra_core.storage.examination import backends
@@ -57,11 +57,14 @@ def _path(url: str) -> Path:
 
 
 def identity(given: str) -> str:
-    """What tells a store from others, without its secrets: for naming what is kept of a copy."""
+    """What tells a store from others, without its secrets: for naming what is kept of a copy.
+
+    Parameters belong to it: a prefix of tables, a region or an address may stand in them.
+    """
     url = url_of(given)
     if scheme_of(url) == "file":
         return f"file:{_path(url).resolve()}"
-    place = re.sub(r"^([^:]+://)[^/?#]*@", r"\1", url).partition("?")[0]
+    place = shown(url)
     return place if "://" in place else f"{Path.cwd()} {place}"
 
 

@@ -50,12 +50,12 @@ async def prune(
             for domain, key in wanted
             for table, column in [domain.retention[key]]
         ]
-        ends = dry_run or not any(count for _, _, count in counts)
-        if ends or not as_json:
+        old = any(count for _, _, count in counts)
+        if dry_run or not as_json:
             _tell("older", {f"{d.name}.{key}": count for d, key, count in counts}, as_json=as_json)
-        if ends:
+        if dry_run or not (old or as_json):
             return Exit.OK
-        if not yes:
+        if old and not yes:
             typer.confirm(f"Delete these rows of {shown(url)}?", abort=True, err=True)
         done = [
             await prune_table(domain, key, policy, Bounds(None, None, 0.0))
@@ -63,7 +63,9 @@ async def prune(
             if count
             for policy in policies(domain, {key: age}).values()
         ]
-    _tell("deleted", {f"{p.domain}.{p.table}": p.deleted for p in done}, as_json=as_json)
+    numbers = {f"{d.name}.{key}": 0 for d, key, _ in counts}
+    numbers |= {f"{p.domain}.{p.table}": p.deleted for p in done}
+    _tell("deleted", numbers, as_json=as_json)
     return Exit.OK
 
 

@@ -53,6 +53,8 @@ def cleaned(table: Table, rows: Sequence[Row]) -> Sequence[Row]:
     What is written here never has them, but other programs' rows may; keys are left to the
     database, since a changed key would be another row.
     """
+    if not rows:
+        return rows
     columns: list[Any] = list(zip(*rows, strict=True))
     changed = False
     for i, column in enumerate(table.columns):
