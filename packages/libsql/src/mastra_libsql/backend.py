@@ -37,7 +37,7 @@ BUSY: Final = ("database is locked", "database table is locked", "database schem
 # The drivers raise one class for everything, so that only the text tells what happened.
 MESSAGES: Final[Sequence[tuple[str, type[StorageError], str]]] = (
     (r"is locked|SQLITE_BUSY", UnavailableError, "other writers held it for too long; try again"),
-    (r"UNIQUE constraint|PRIMARY KEY constraint", ConflictError, "a row with this key is stored"),
+    (r"(UNIQUE|PRIMARY KEY) constraint failed", ConflictError, "a row with this key is stored"),
     (
         r"not a database",
         AuthenticationError,

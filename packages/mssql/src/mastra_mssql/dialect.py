@@ -62,6 +62,7 @@ class MSSQLDialect(TransactConditions):
     decoders: ClassVar[Mapping[ColumnType, Decoder]] = {"timestamp": _in_utc}
     # A parameter may be 2 GB; a quarter of it is sent at once.
     bound_bytes: ClassVar[int | None] = 2**28
+    loose: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, schema: str = "dbo") -> None:
         super().__init__()

@@ -69,7 +69,6 @@ class MSSQLSchema(SqliteSchema):
         "float": "0",
         "boolean": "0",
     }
-    loose: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, dialect: MSSQLDialect, *, default_indexes: bool = True) -> None:
         super().__init__(dialect)

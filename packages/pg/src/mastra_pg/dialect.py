@@ -123,6 +123,7 @@ class PostgresDialect(Dialect):
         "float": "FLOAT",
         "boolean": "BOOLEAN",
     }
+    loose: ClassVar[frozenset[str]] = frozenset()
     sames: ClassVar[tuple[str, str]] = ("IS NOT DISTINCT FROM", "IS DISTINCT FROM")
     encoders: ClassVar[Mapping[ColumnType, Callable[[Any], Any]]] = {"timestamp": _text_of}
     decoders: ClassVar[Mapping[ColumnType, Decoder]] = {"timestamp": _in_utc}

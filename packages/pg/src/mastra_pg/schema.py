@@ -132,7 +132,6 @@ class PostgresSchema(SqliteSchema):
         "timestamp": "'1970-01-01 00:00:00'",
         "boolean": "FALSE",
     }
-    loose: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, dialect: PostgresDialect, *, default_indexes: bool = True) -> None:
         super().__init__(dialect)

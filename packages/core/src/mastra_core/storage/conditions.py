@@ -10,6 +10,7 @@ from mastra_core.clock import iso
 from mastra_core.errors import InvalidArgumentError
 from mastra_core.storage.codec import to_json
 from mastra_core.storage.schema import Column, ColumnType, Table, Value, Where
+from mastra_core.storage.tables import DATASET_ITEMS
 
 INT32 = 2**31
 INT64 = 2**63
@@ -34,6 +35,9 @@ class Conditions:
     }
     # The longest text that can be bound, in bytes; lists are bound as texts, several if need be.
     bound_bytes: ClassVar[int | None] = None
+    # Tables whose key is not unique: the original's libSQL has no key there, and writes the same
+    # tombstone twice.
+    loose: ClassVar[frozenset[str]] = frozenset({DATASET_ITEMS.name})
     # Equal and different, where absent equals absent.
     sames: ClassVar[tuple[str, str]] = ("IS", "IS NOT")
     comparisons: ClassVar[Mapping[str, str]] = {"lt": "<", "lte": "<=", "gt": ">", "gte": ">="}

@@ -10,7 +10,6 @@ import msgspec
 from mastra_core.errors import SchemaError
 from mastra_core.storage.schema import Column, ColumnType, Table
 from mastra_core.storage.sql import Dialect, Statement, quoted
-from mastra_core.storage.tables import DATASET_ITEMS
 
 
 class Existing(msgspec.Struct, frozen=True):
@@ -35,9 +34,6 @@ class SqliteSchema:
         "float": "0",
         "boolean": "0",
     }
-
-    # The original's libSQL has no key there, and writes the same tombstone twice.
-    loose: ClassVar[frozenset[str]] = frozenset({DATASET_ITEMS.name})
 
     def __init__(self, dialect: Dialect) -> None:
         self.dialect = dialect
@@ -100,7 +96,7 @@ class SqliteSchema:
             has = existing.get(name)
             if has is None:
                 statements.append(Statement(self.create(table), table=table.name))
-                made = () if table.name in self.loose else (tuple(sorted(table.key)),)
+                made = () if table.name in self.dialect.loose else (tuple(sorted(table.key)),)
                 has = Existing(unique=frozenset(made))
             else:
                 self.check(table, has)
@@ -110,7 +106,7 @@ class SqliteSchema:
                     if column.name not in has.columns
                 ]
             if tuple(sorted(table.key)) not in has.unique and f"{name}_key" not in has.indexes:
-                unique = "" if table.name in self.loose else "UNIQUE "
+                unique = "" if table.name in self.dialect.loose else "UNIQUE "
                 key = self.index(table, "key", table.key, unique)
                 statements.append(Statement(key, table=table.name))
             statements += [
@@ -133,7 +129,7 @@ class SqliteSchema:
     def create(self, table: Table) -> str:
         """CREATE TABLE with its key."""
         columns = [self.definition(table, column) for column in table.columns]
-        if len(table.key) > 1 and table.name not in self.loose:
+        if len(table.key) > 1 and table.name not in self.dialect.loose:
             columns.append(f"UNIQUE ({quoted(table.key)})")
         return f"CREATE TABLE IF NOT EXISTS {self.dialect.name(table)} ({', '.join(columns)})"
 

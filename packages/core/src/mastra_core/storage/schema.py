@@ -150,6 +150,17 @@ class Put(msgspec.Struct, frozen=True):
         replace = msgspec.structs.replace
         return replace(self, rows=self.rows[:middle]), replace(self, rows=self.rows[middle:])
 
+    def settled(self) -> Put:
+        """The same of one row, with each ``coalesce`` decided: the column is kept, or replaced."""
+        row, at = self.rows[0], self.table.positions
+        merge: dict[str, Merge] = {}
+        for name, rule in self.merge.items():
+            if rule != "coalesce":
+                merge[name] = rule
+            elif row[at[name]] is None:
+                merge[name] = "keep"
+        return msgspec.structs.replace(self, merge=merge)
+
     def rounds(self) -> list[Put]:
         """The same as many as a key occurs: statements that take a key only once."""
         at = [self.table.positions[name] for name in self.table.key]

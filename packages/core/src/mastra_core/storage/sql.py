@@ -31,6 +31,7 @@ from mastra_core.storage.schema import (
     Value,
     Where,
 )
+from mastra_core.storage.unkeyed import arriving
 
 Decoder: TypeAlias = Callable[[Sequence[Any]], Sequence[Any]]
 
@@ -226,6 +227,9 @@ class Dialect(Conditions):
         if not put.rows:
             return []
         table = put.table
+        if put.on_conflict != "fail" and table.name in self.loose:
+            texts = arriving(self, put)
+            return [Statement(sql, given, position, None, table.name) for sql, given in texts]
         head, tail, quick = self.insertion(put)
         expect = len(put.rows) if "match" in put.merge.values() else None
         params: list[Any] = []
@@ -252,7 +256,7 @@ class Dialect(Conditions):
         It is the same text for every like Put.
         """
         if len(put.rows) == 1 and "coalesce" in put.merge.values():
-            put = self.settled(put)
+            put = put.settled()
         key = (put.table, put.on_conflict, put.fresh, *put.merge.items())
         text = self._insertions.get(key)
         if text is None:
@@ -266,17 +270,6 @@ class Dialect(Conditions):
     def filled(self, table: Table) -> str:
         """The columns that an INSERT fills."""
         return quoted(table.names)
-
-    def settled(self, put: Put) -> Put:
-        """The Put of one row with each ``coalesce`` decided: the column is kept, or replaced."""
-        row, at = put.rows[0], put.table.positions
-        merge: dict[str, Merge] = {}
-        for name, rule in put.merge.items():
-            if rule != "coalesce":
-                merge[name] = rule
-            elif row[at[name]] is None:
-                merge[name] = "keep"
-        return msgspec.structs.replace(put, merge=merge)
 
     def encoded(self, types: Sequence[ColumnType], rows: Sequence[Row]) -> list[list[Any]]:
         """Rows with the values that the database stores."""
@@ -295,8 +288,6 @@ class Dialect(Conditions):
         key = quoted(table.key)
         if put.on_conflict == "skip":
             return f" ON CONFLICT ({key}) DO NOTHING"
-        kept = {name for name, rule in put.merge.items() if rule in {"keep", "match"}}
-        changed = [n for n in table.names if n not in table.key and n not in kept]
         stored = self.name(table)
         rules = dict(put.merge)
         tests = [
@@ -307,9 +298,15 @@ class Dialect(Conditions):
             tests += [f'{stored}."{name}" < excluded."{name}"' for name in advancing]
             for name in advancing:
                 del rules[name]
-        sets = ", ".join([self.replaced(table, name, rules.get(name)) for name in changed])
         condition = f" WHERE {' AND '.join(tests)}" if tests else ""
-        return f" ON CONFLICT ({key}) DO UPDATE SET {sets}{condition}"
+        return f" ON CONFLICT ({key}) DO UPDATE SET {self.changes(put, rules)}{condition}"
+
+    def changes(self, put: Put, rules: Mapping[str, Merge]) -> str:
+        """What a Put sets of a row that is stored already, by the rules."""
+        table = put.table
+        kept = {*table.key, *(n for n, rule in put.merge.items() if rule in {"keep", "match"})}
+        changed = [name for name in table.names if name not in kept]
+        return ", ".join([self.replaced(table, name, rules.get(name)) for name in changed])
 
     def same(self, a: str, b: str) -> str:
         """Equal, where absent equals absent."""

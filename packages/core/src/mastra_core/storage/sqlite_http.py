@@ -33,7 +33,7 @@ VALUE_BYTES: Final = 2_000_000
 PREFIX: Final = re.compile(r"[A-Za-z0-9_]*")
 MAYBE: Final = "it is not known whether it was done; try again"
 MESSAGES: Final[Sequence[tuple[str, type[StorageError], str]]] = (
-    (r"UNIQUE constraint|PRIMARY KEY constraint", ConflictError, "a row with this key is stored"),
+    (r"(UNIQUE|PRIMARY KEY) constraint failed", ConflictError, "a row with this key is stored"),
     (r"TOOBIG|too big|HTTP 413", LimitExceededError, "a value or row is larger than 2 MB"),
     (r"too many SQL variables", LimitExceededError, "ask for less with one call"),
     (r"HTTP 40[13]\b", AuthenticationError, "check the token and what it may do"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mastra_conformance.suite.arrivals import TestArrivals
 from mastra_conformance.suite.budgets import TestGrowth, TestRoundTrips
 from mastra_conformance.suite.concurrency import TestLostUpdates, TestRaces
 from mastra_conformance.suite.conditions import TestConditions, TestPaths
@@ -30,6 +31,7 @@ from mastra_conformance.suite.workflows import TestSnapshots, TestSteps
 
 __all__ = [
     "TestArguments",
+    "TestArrivals",
     "TestCancellation",
     "TestCapabilities",
     "TestChanges",

@@ -25,6 +25,7 @@ class DuckDBDialect(Dialect):
         "float": "DOUBLE",
         "boolean": "BOOLEAN",
     }
+    loose = frozenset()
     sames = ("IS NOT DISTINCT FROM", "IS DISTINCT FROM")
     encoders: ClassVar = {"timestamp": iso}
     decoders: ClassVar = {"timestamp": lambda times: [t and t.replace(tzinfo=UTC) for t in times]}
@@ -67,8 +68,6 @@ class DuckDBDialect(Dialect):
 
 class DuckDBSchema(SqliteSchema):
     """Reads DuckDB's catalogue and writes its DDL."""
-
-    loose = frozenset()
 
     def catalogue(self) -> tuple[Statement, Statement]:
         return (
