@@ -34,6 +34,8 @@ _BYTES: Final[Mapping[ColumnType, int]] = {
     "float": 8,
     "boolean": 1,
 }
+# Absent JSON where the original forbids it: it writes an empty text there, which is no JSON.
+ABSENT: Final = ""
 
 
 def _in_utc(values: Sequence[datetime | None]) -> Sequence[datetime | None]:
@@ -42,6 +44,17 @@ def _in_utc(values: Sequence[datetime | None]) -> Sequence[datetime | None]:
 
 def _unmarked(values: Sequence[Any]) -> Sequence[Any]:
     return [unmarked(value) for value in values]
+
+
+def _present(values: Sequence[Any]) -> Sequence[Any]:
+    return [None if value == ABSENT else value for value in values]
+
+
+@functools.cache
+def _required(table: Table) -> tuple[int, ...]:
+    """The JSON columns of a table that must not be absent, by position."""
+    kinds = enumerate(table.columns)
+    return tuple(i for i, c in kinds if c.type == "json" and not c.nullable)
 
 
 @functools.cache
@@ -127,6 +140,8 @@ class MSSQLDialect(TransactConditions):
 
     def decoder(self, table: Table, column: Column) -> Decoder | None:
         """How a column's values become those of the waist."""
+        if column.type == "json" and not column.nullable:
+            return _present
         if column.type == "text" and self.stored(table, column).width is not None:
             return _unmarked
         return super().decoder(table, column)
@@ -155,6 +170,9 @@ class MSSQLDialect(TransactConditions):
     def storable(self, table: Table, rows: Sequence[Row]) -> list[list[Any]]:
         """Rows as the database stores them; text that does not fit is refused."""
         encoded = self.encoded(table.types, rows)
+        for i in _required(table):
+            for row in encoded:
+                row[i] = ABSENT if row[i] is None else row[i]
         for i, column in _narrow(table):
             width = self.stored(table, column).width
             if width is None:

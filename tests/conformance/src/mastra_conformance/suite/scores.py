@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from msgspec import UNSET
 
 from mastra_conformance.lab import Lab, fresh
 from mastra_conformance.records import score, scored
@@ -68,6 +69,14 @@ class TestScores:
         assert await lab.store.scores.save_score(given) == given
         assert await lab.store.scores.get_score_by_id(given.id) == given
         assert await lab.store.scores.get_score_by_id(fresh("score")) is None
+
+    @base
+    async def test_a_score_of_a_run_without_input_is_read_back(self, lab: Lab) -> None:
+        """Also where the original's table wants a value there."""
+        given = {k: v for k, v in score(id=fresh("score")).items() if k != "input"}
+        saved = await lab.store.scores.save_score(given)
+        assert saved.input is UNSET
+        assert await lab.store.scores.get_score_by_id(saved.id) == saved
 
     async def test_json_values_keep_their_type(self, lab: Lab) -> None:
         """Text that is JSON itself stays text: encoded once, decoded once."""
