@@ -16,6 +16,7 @@ from mastra_core.cli import inspecting, moving, opening
 from mastra_core.cli.app import run
 from mastra_core.cli.exits import Exit
 from mastra_core.cli.redaction import Secrets, shown
+from mastra_core.errors import AuthenticationError
 from mastra_core.plugins import Adapter
 from mastra_core.storage import examination
 from mastra_core.storage.inmemory import InMemoryBackend
@@ -210,6 +211,17 @@ def test_a_doctor_makes_nothing_unless_it_is_asked_to(place, mastra):
 
 
 @pytest.mark.asyncio
+async def test_a_doctor_sends_nobody_to_look_for_a_server_that_refused_the_password():
+    class Closed(InMemoryBackend):
+        async def server(self):
+            raise AuthenticationError("the password is wrong")
+
+    (found,) = [f async for f in examination.examine(BackendStore(Closed(), id="closed"))]
+    assert (found.status, found.found) == ("problem", "the password is wrong")
+    assert "user and password" in found.advice
+
+
+@pytest.mark.asyncio
 async def test_a_doctor_names_what_is_wrong():
     class Ill(InMemoryBackend):
         async def clock(self):
@@ -351,6 +363,7 @@ def test_a_server_that_is_away_is_told_without_its_password(mastra):
         assert "127.0.0.1" in err
         assert not {PASSWORD, PLAIN} & set(filter((out + err).__contains__, (PASSWORD, PLAIN)))
     code, out, _ = mastra("doctor", f"postgresql://ada:{PASSWORD}@127.0.0.1:1/x")
+    assert "check the URL" in out
     assert (code, words(out)[0][:2]) == (Exit.FOUND, ["problem", "connection"])
 
 

@@ -305,6 +305,12 @@ async def test_a_server_that_is_not_there_is_unavailable(table) -> None:
         aws_secret_access_key="hunter2-secret",
         timeout=0.5,
     )
-    with pytest.raises(UnavailableError, match="EndpointConnectionError; try again") as caught:
+    with pytest.raises(
+        UnavailableError,
+        match=rf"EndpointConnectionError, nothing answers at 127.0.0.1:{port}; try again",
+    ) as caught:
         await store.memory.get_thread_by_id("t")
+    # Looking whether it is there is no answer out of the client's own settings.
+    with pytest.raises(UnavailableError, match="DynamoDB could not answer"):
+        await store.backend.server()
     assert "hunter2" not in f"{caught.value!r} {caught.value.__cause__!r}"

@@ -110,5 +110,8 @@ def _check(account_id: str, database_id: str, api_token: str, options: Mapping[s
         if not isinstance(value, str) or not ID.fullmatch(value):
             raise ConfigurationError(f"{name} must be the id that Cloudflare shows, not {value!r}")
     if not isinstance(api_token, str) or not api_token.strip() or not api_token.isascii():
-        raise ConfigurationError("api_token must be a token of Cloudflare with D1's permissions")
+        raise ConfigurationError(
+            "api_token must be a token of Cloudflare with D1's permissions; beside a d1:// URL the variable "
+            "CLOUDFLARE_API_TOKEN gives it"
+        )
     only_known("Cloudflare D1", options, D1Options.__annotations__)

@@ -82,6 +82,9 @@ def _check(url: str, token: str, namespace: str) -> None:
     if parts.scheme == "http" and parts.host not in LOOPBACK:
         raise ConfigurationError(f"the token would be readable on the way to {url}: use https://")
     if not isinstance(token, str) or not token.strip() or not token.isascii():
-        raise ConfigurationError("token must be the secret MASTRA_TOKEN of the Worker, in ASCII")
+        raise ConfigurationError(
+            "token must be the secret MASTRA_TOKEN of the Worker, in ASCII; beside a cloudflare-do:// URL "
+            "the variable of that name gives it"
+        )
     if not isinstance(namespace, str) or not namespace:
         raise ConfigurationError("namespace must be the name of an object, and not empty")

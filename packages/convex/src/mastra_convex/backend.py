@@ -10,7 +10,7 @@ from mastra_convex.errors import ADVICE, ERRORS, thrown
 from mastra_convex.options import ConvexOptions, place, settings
 from mastra_convex.shapes import index_name
 from mastra_convex.wire import Reading, conditions, pushes, written
-from mastra_core.errors import LimitExceededError, SchemaError
+from mastra_core.errors import LimitExceededError, MastraError, SchemaError
 from mastra_core.storage.backend import Backend, Limits
 from mastra_core.storage.schema import Change, Put, Query, Row, Table, Where
 
@@ -104,7 +104,13 @@ class ConvexBackend(Backend):
         return pushes(where)
 
     async def server(self) -> str:
-        """Convex gives no version to its clients."""
+        """The name alone, once the functions have answered: Convex gives no version to its clients."""
+        try:
+            await self._deployment.call("query", "rows:describe", {})
+        except MastraError:
+            raise
+        except Exception as error:
+            raise self._translate(error, "ask the deployment") from error
         return "Convex"
 
     async def _close(self) -> None:

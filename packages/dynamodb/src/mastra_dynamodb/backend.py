@@ -16,7 +16,7 @@ from mastra_dynamodb.layout import TableLayout
 from mastra_dynamodb.options import DynamoDBOptions, checked
 from mastra_dynamodb.rows import Rows
 from mastra_dynamodb.spread import Spread
-from mastra_dynamodb.table import is_shared
+from mastra_dynamodb.table import described, is_shared
 from mastra_dynamodb.transactions import Transactions
 from mastra_dynamodb.wire import THREADS, Wire, keep_discreet, make_client
 from mastra_dynamodb.writes import Writes
@@ -69,8 +69,13 @@ class DynamoDBBackend(Backend):
         super().declare(*(self._declared.get(table.name, table) for table in tables))
 
     async def server(self) -> str:
-        """The address that the client talks to."""
-        return str(await self._job(lambda: self._wire.client.meta.endpoint_url))
+        """The address that the client talks to, which has answered."""
+
+        def ask() -> str:
+            described(self._wire)
+            return str(self._wire.client.meta.endpoint_url)
+
+        return await self._job(ask)
 
     async def adopt(self, *tables: Table) -> int:
         """Give rows that the TypeScript framework wrote their index items; how many there were.
@@ -83,6 +88,10 @@ class DynamoDBBackend(Backend):
 
     async def _setup(self, tables: Sequence[Table]) -> None:
         await self._job(lambda: self._look(create=self._options.create_table))
+
+    async def _lacking(self, tables: Sequence[Table]) -> Sequence[str] | None:
+        there = await self._job(lambda: described(self._wire))
+        return [] if there is not None else [f"CreateTable {self._options.table_name}"]
 
     async def _find(self, table: Table, query: Query) -> list[Row]:
         return await self._job(lambda: self._rows.find(table, query))
@@ -150,7 +159,7 @@ class DynamoDBBackend(Backend):
         except MastraError:
             raise
         except Exception as error:
-            known = translated(error, self._options.table_name, "do this")
+            known = translated(error, self._options.table_name, "answer")
             if known is None:
                 raise
             raise known from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -105,4 +106,8 @@ def _from_driver(error: Exception, what: str) -> StorageError | None:
         return AuthenticationError(f"{what}: {error}; give credentials, or configure them for AWS")
     if "Region" in name:
         return StorageError(f"{what}: no region is known; give region_name")
+    if "Endpoint" in name:
+        # Where it was looked for, without a user that may stand before the host.
+        address = re.search(r"https?://(?:[^/@\s\"]*@)?([^/\s\"]+)", str(error))
+        name = f"{name}, nothing answers at {address[1]}" if address else name
     return UnavailableError(f"{what}: {name}; try again")

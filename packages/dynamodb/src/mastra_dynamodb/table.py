@@ -20,7 +20,7 @@ def is_shared(wire: Wire, *, create: bool, shared: bool | None) -> bool:
 
     A table that is not there, or does not fit, is a ``SchemaError``.
     """
-    found = _described(wire)
+    found = described(wire)
     if found is None:
         if not create:
             raise SchemaError(
@@ -45,7 +45,8 @@ def is_shared(wire: Wire, *, create: bool, shared: bool | None) -> bool:
     return not missing if shared is None else shared
 
 
-def _described(wire: Wire) -> dict[str, Any] | None:
+def described(wire: Wire) -> dict[str, Any] | None:
+    """What the service says of the table; ``None`` where there is none."""
     try:
         answer = wire.call("describe_table", TableName=wire.table)
     except Exception as error:
@@ -59,7 +60,7 @@ def _active(wire: Wire) -> dict[str, Any]:
     """The table once it can be used."""
     deadline = time.monotonic() + CREATION_SECONDS
     while time.monotonic() < deadline:
-        found = _described(wire)
+        found = described(wire)
         if found is not None and found["TableStatus"] in {"ACTIVE", "UPDATING"}:
             return found
         time.sleep(0.2)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import ClassVar, Final, Unpack
+from typing import Any, ClassVar, Final, Unpack
 
+from mastra_core.errors import StorageError
 from mastra_core.storage.backend import Backend, Limits
 from mastra_core.storage.schema import Change, Query, Row, Table, Where
 from mastra_lance.conditions import conditions, pushes
@@ -59,6 +60,22 @@ class LanceBackend(Backend):
             except Exception as error:
                 raise self._translate(error, f"optimize {table.name}") from error
 
+    async def _lacking(self, tables: Sequence[Table]) -> Sequence[str] | None:
+        folder = self._settings.folder
+        if folder is None:
+            # The turns of an object store need a table of their own, which only set-up looks for.
+            return None
+        if not folder.is_dir():
+            return [f"create table {table.name}" for table in tables]
+        found: list[str] = []
+        for table in tables:
+            handle = await self._database.opened(table.name)
+            if handle is None:
+                found.append(f"create table {table.name}")
+            elif missing(table, await handle.schema()) is not None:
+                found.append(f"add columns to {table.name}")
+        return found
+
     async def _setup(self, tables: Sequence[Table]) -> None:
         await self._database.ledger.setup()
         layouts = {table.name: await self._stored(table) for table in tables}
@@ -91,19 +108,25 @@ class LanceBackend(Backend):
     def _pushes(self, table: Table, where: Where) -> bool:
         return pushes(where)
 
+    async def _settled(self, table: Table) -> Any:
+        """The table as it is; the driver would make a folder that is not there by looking into it."""
+        folder = self._settings.folder
+        if folder is not None and not folder.is_dir():
+            raise StorageError(
+                f"{self!r} could not read {table.name}: there is no such folder; call init()"
+            )
+        return await self._database.handles.settled(table.name)
+
     async def _find(self, table: Table, query: Query) -> list[Row]:
-        handle = await self._database.handles.settled(table.name)
+        handle = await self._settled(table)
         return await self._reader.find(handle, await self._layout(table), query)
 
     async def _find_many(self, table: Table, queries: Sequence[Query]) -> list[list[Row]]:
-        handle, layout = (
-            await self._database.handles.settled(table.name),
-            await self._layout(table),
-        )
+        handle, layout = await self._settled(table), await self._layout(table)
         return [await self._reader.find(handle, layout, query) for query in queries]
 
     async def _count(self, table: Table, where: Sequence[Where]) -> int:
-        handle = await self._database.handles.settled(table.name)
+        handle = await self._settled(table)
         return int(await handle.count_rows(conditions(table, where) or None))
 
     async def _write(self, changes: Sequence[Change]) -> list[int]:

@@ -100,6 +100,14 @@ class MongoDBBackend(Backend):
             raise self._translate(error, "ask for the version") from error
         return f"MongoDB {info['version']}"
 
+    async def _lacking(self, tables: Sequence[Table]) -> Sequence[str] | None:
+        found: list[str] = []
+        for table in tables:
+            existing = await self._existing(self.connection.collection(table.name))
+            specs = missing(table, existing, only_key=self._only_keys)
+            found += [f"createIndex {table.name}.{spec.name}" for spec in specs]
+        return found
+
     async def _setup(self, tables: Sequence[Table]) -> None:
         # One request first: tasks of the driver that wait for a server do not all end when cancelled.
         await self.connection.has_transactions()

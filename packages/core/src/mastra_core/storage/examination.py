@@ -11,7 +11,7 @@ from uuid import uuid4
 import msgspec
 
 from mastra_core.clock import now
-from mastra_core.errors import MastraError
+from mastra_core.errors import AuthenticationError, MastraError
 from mastra_core.records import Thread
 from mastra_core.storage.backend import Backend
 from mastra_core.storage.domains.memory import MemoryStorage
@@ -69,7 +69,8 @@ async def _examined(
         server = await backend.server()
         took = (perf_counter() - start) * 1000
     except MastraError as error:
-        yield Finding(check="connection", status="problem", found=str(error), advice=REACH)
+        advice = ENTER if isinstance(error, AuthenticationError) else REACH
+        yield Finding(check="connection", status="problem", found=str(error), advice=advice)
         return
     told = f"{server or backend.name}, for {', '.join(domains)}, connected in {took:.0f} ms"
     yield Finding(check="connection", found=told)
@@ -81,6 +82,7 @@ async def _examined(
         yield finding
 
 
+ENTER: Final = "check the user and password, the token or the key, and what they may do"
 REACH: Final = "check the URL, that the server runs, and that this machine may reach it"
 
 

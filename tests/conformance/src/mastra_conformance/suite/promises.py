@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from datetime import timedelta
 
 import pytest
@@ -162,6 +163,24 @@ class TestLife:
         assert not await lab.backend.lacking()
         time = await lab.backend.clock()
         assert time is None or abs(time - now()) < timedelta(hours=1)
+
+    async def test_what_an_empty_database_lacks_is_told_and_not_made(self, lab: Lab) -> None:
+        """Neither asking nor reading without set-up makes anything; set-up makes all of it."""
+        backend = backend_of(lab.empty()())
+        try:
+            lacking = await backend.lacking()
+            if lacking is not None:
+                assert len(lacking) > 0
+                backend.auto_setup = False
+                with contextlib.suppress(StorageError):
+                    assert await backend.find(RESULTS, Query(limit=1)) == []
+                with contextlib.suppress(StorageError):
+                    assert await backend.count(RESULTS) == 0
+                assert await backend.lacking() == lacking
+            await backend.setup()
+            assert not await backend.lacking()
+        finally:
+            await backend.close()
 
     async def test_closing_twice_is_no_error_and_use_opens_again(self, lab: Lab) -> None:
         """Also before anything was opened."""
