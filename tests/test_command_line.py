@@ -408,6 +408,15 @@ def test_a_url_is_shown_without_its_secrets(url, told):
     assert shown(url) == told
 
 
+def test_a_password_with_a_quote_in_it_is_hidden_whole(url, mastra, monkeypatch):
+    assert shown("mssql://sa:it's%3B1@h/d?Encrypt=no") == "mssql://***@h/d?Encrypt=no"
+    monkeypatch.setattr(sys, "stdin", io.StringIO("n\n"))
+    code, out, err = mastra("prune", f"{url}?authToken=it's-a-secret", "--older-than", "1d")
+    assert code == Exit.INTERRUPTED
+    assert "Delete these rows of file:./a.db?authToken=***?" in err
+    assert "a-secret" not in out + err
+
+
 def test_a_secret_is_found_again_in_any_text():
     secrets = Secrets()
     secrets.learn("libsql://h?authToken=ab%2Bcd")

@@ -11,7 +11,7 @@ from mastra_core.cli.display import print_json, print_table
 from mastra_core.cli.exits import Exit
 from mastra_core.cli.inspecting import AsJson, Url
 from mastra_core.cli.opening import opened
-from mastra_core.cli.redaction import shown
+from mastra_core.cli.redaction import secrets
 from mastra_core.cli.running import command
 from mastra_core.clock import now
 from mastra_core.errors import ConfigurationError
@@ -56,7 +56,7 @@ async def prune(
         if dry_run or not (old or as_json):
             return Exit.OK
         if old and not yes:
-            typer.confirm(f"Delete these rows of {shown(url)}?", abort=True, err=True)
+            typer.confirm(f"Delete these rows of {secrets.hide(url)}?", abort=True, err=True)
         done = [
             await prune_table(domain, key, policy, Bounds(None, None, 0.0))
             for domain, key, count in counts

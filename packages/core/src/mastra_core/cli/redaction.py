@@ -9,8 +9,8 @@ from urllib.parse import parse_qsl, unquote, unquote_plus, urlsplit
 HIDDEN: Final = "***"
 # Names of parameters whose values nobody should see.
 _SECRET = re.compile(r"(?i)token|secret|passw|pwd|key|auth|credential|signature|sslpassword")
-# What stands before the host, and values of such parameters, in any text.
-_USER = re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://)[^\s/?#'\"]*@")
+# What stands before the host (a quote may be in a password), and values of such parameters, in any text.
+_USER = re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://)[^\s/?#]*@")
 _PARAMETER = re.compile(
     r"(?i)([?&;\s'\"]|^)([\w.-]*(?:token|secret|passw|pwd|key|auth|credential|signature)[\w.-]*)"
     r"=(?!=)(?:'[^']*'|\"[^\"]*\"|[^\s&;'\")]+)"
