@@ -14,6 +14,7 @@ import asyncio
 import random
 import statistics
 import tempfile
+import time
 from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -21,6 +22,7 @@ from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from report import figure
 from run import server
@@ -187,6 +189,20 @@ def analyzed(url: str) -> None:
         connection.execute("VACUUM ANALYZE mastra_ai_spans")
 
 
+def merged(url: str) -> None:
+    """Wait until ClickHouse has merged what it was given; it goes on for a while."""
+    import httpx
+
+    parts = urlsplit(url)
+    ask = f"http://{parts.hostname}:{parts.port}/"
+    who = (parts.username or "", parts.password or "")
+    for _ in range(600):
+        count = httpx.post(ask, content="SELECT count() FROM system.merges", auth=who).text
+        if count.strip() == "0":
+            return
+        time.sleep(0.1)
+
+
 async def run(names: list[str], most: int, folder: Path) -> str:
     """Open the stores, measure, and return the table."""
     with ExitStack() as servers:
@@ -199,6 +215,8 @@ async def run(names: list[str], most: int, folder: Path) -> str:
                     url = servers.enter_context(server(name, folder / name))
                 if name == "postgres":
                     looks.append(partial(analyzed, url))
+                if name == "clickhouse":
+                    looks.append(partial(merged, url))
                 stores[name] = await opened.enter_async_context(open_storage(url))
             return table(await measure(stores, most, looks))
 
