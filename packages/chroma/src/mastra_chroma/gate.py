@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Generator, Hashable
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Final
 from weakref import WeakValueDictionary
 
@@ -25,19 +25,17 @@ class Gate:
         self._inside = 0
         self._waiting: deque[tuple[bool, threading.Event]] = deque()
 
-    @contextmanager
-    def together(self) -> Generator[None]:
+    def together(self) -> AbstractContextManager[None]:
         """Be inside with others who are there together, but with nobody who is alone."""
-        self._enter(alone=False)
-        try:
-            yield
-        finally:
-            self._leave()
+        return self._inside_as(alone=False)
+
+    def alone(self) -> AbstractContextManager[None]:
+        """Be inside with nobody else."""
+        return self._inside_as(alone=True)
 
     @contextmanager
-    def alone(self) -> Generator[None]:
-        """Be inside with nobody else."""
-        self._enter(alone=True)
+    def _inside_as(self, *, alone: bool) -> Generator[None]:
+        self._enter(alone=alone)
         try:
             yield
         finally:
