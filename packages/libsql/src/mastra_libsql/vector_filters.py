@@ -69,14 +69,15 @@ def narrowed(node: Node, indexed: Collection[tuple[str, ...]], params: Params) -
             continue
         stored, whole = extracted(compare.path), translated(node, params)
         values = compare.value if isinstance(compare.value, tuple) else (compare.value,)
-        arrays = f"{stored} >= '[' AND {stored} < '\\' AND {whole}"
+        between = f"{stored} >= '[' AND {stored} < '\\'"
+        arrays = f"{between} AND {whole}"
         if len(values) == 1 and isinstance(values[0], str) and values[0][:1] not in {"[", "{"}:
             rest = tuple([one for one in nodes if one is not compare])
             equal = f"{stored} = {params.add(values[0])}"
             return (f"{equal} AND {translated(All(rest), params)}" if rest else equal, arrays)
         listed = params.add(to_json([int(v) if isinstance(v, bool) else v for v in values]))
         member = f"{stored} IN (SELECT value FROM json_each({listed}))"
-        return (f"{member} AND NOT ({stored} >= '[' AND {stored} < '\\') AND {whole}", arrays)
+        return (f"{member} AND NOT ({between}) AND {whole}", arrays)
     return ()
 
 
