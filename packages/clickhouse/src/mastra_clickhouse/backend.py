@@ -137,21 +137,14 @@ class ClickhouseBackend(Backend):
 
     async def _by_listing(self, table: Table, query: Query) -> list[Row] | None:
         """The rows of a query whose places are listed; ``None`` if too many changed since."""
-        layout = self.layout(table)
-        columns = query.columns or table.names
         if not query.offset:
             rows = await self._listed_rows(table, query)
-            return None if rows is None else self.dialect.rows(table, columns, rows)
+            return rows and self.dialect.rows(table, query.columns or table.names, rows)
         end = query.offset + cast("int", query.limit)
-        narrow = msgspec.structs.replace(query, columns=layout.place, offset=0, limit=end)
+        place = self.layout(table).place
+        narrow = msgspec.structs.replace(query, columns=place, offset=0, limit=end)
         places = await self._listed_rows(table, narrow)
-        if places is None:
-            return None
-        by_place = await self._at(table, query, places[query.offset :])
-        if len(by_place) < len(places[query.offset :]):
-            return None
-        rows = [by_place[place] for place in places[query.offset :]]
-        return self.dialect.rows(table, columns, rows)
+        return places and await self._all_at(table, query, places[query.offset :])
 
     async def _listed_rows(self, table: Table, query: Query) -> list[Row] | None:
         """As many rows as the listing names and the table still has, in steps until they are enough."""
@@ -185,17 +178,21 @@ class ClickhouseBackend(Backend):
         found = await self._fetch(self.dialect.at_places(table, query, shown))
         return {row[: len(place)]: row[len(place) :] for row in found}
 
+    async def _all_at(self, table: Table, query: Query, places: list[Row]) -> list[Row] | None:
+        """The rows at all of these places, in their order; ``None`` if one is not there any more."""
+        by_place = await self._at(table, query, places)
+        if len(by_place) < len(places):
+            return None
+        rows = [by_place[place] for place in places]
+        return self.dialect.rows(table, query.columns or table.names, rows)
+
     async def _two_steps(self, table: Table, query: Query) -> list[Row]:
         """Find the places of rows first, by the few columns that say which; then read them."""
-        columns = query.columns or table.names
         for _ in range(ATTEMPTS):
             places = await self._fetch(self.dialect.places(table, query))
-            if not places:
-                return []
-            by_place = await self._at(table, query, places)
-            if len(by_place) == len(places):
-                rows = [by_place[place] for place in places]
-                return self.dialect.rows(table, columns, rows)
+            rows = await self._all_at(table, query, places)
+            if rows is not None:
+                return rows
         rows = await self._fetch(self.dialect.select(table, query))
         return self.dialect.rows(table, query.columns, rows)
 

@@ -225,11 +225,7 @@ class ClickhouseDialect(Dialect):
         listing = cast("Listing", layout.listing)
         params: list[Any] = []
         known = [where for where in query.where if where != listing.condition]
-        met = [f"{DELETED} = 0", *(self.condition(layout.table, w, params) for w in known)]
-        if layout.lifetime is not None:
-            met.append(layout.lifetime.alive)
-        if query.after is not None:
-            met.append(self.beyond(table, query, params))
+        met = [f"{DELETED} = 0", *self.met(table, query, known, params)]
         way = "DESC" if query.order[0][1] == "desc" else "ASC"
         order = ", ".join([f"`{column}` {way}" for column in listing.order])
         return Statement(
@@ -237,6 +233,18 @@ class ClickhouseDialect(Dialect):
             f"WHERE {' AND '.join(met)} ORDER BY {order} LIMIT {self.bound(params, most)}",
             params,
         )
+
+    def met(
+        self, table: Table, query: Query, where: Sequence[Where], params: list[Any]
+    ) -> list[str]:
+        """What versions meet of a query that are told by these conditions: also its end, and their age."""
+        layout = self._layout(table)
+        found = [self.condition(layout.table, one, params) for one in where]
+        if layout.lifetime is not None:
+            found.append(layout.lifetime.alive)
+        if query.after is not None:
+            found.append(self.beyond(table, query, params))
+        return found
 
     def at_places(self, table: Table, query: Query, found: Sequence[Row]) -> Statement:
         """The rows at some places, so far as they match a query still; their places come first."""
@@ -291,11 +299,7 @@ class ClickhouseDialect(Dialect):
         if not direction or any(w.path for w in query.where) or not set(about).issubset(place):
             return None
         params: list[Any] = []
-        met = [self.condition(layout.table, where, params) for where in query.where]
-        if layout.lifetime is not None:
-            met.append(layout.lifetime.alive)
-        if query.after is not None:
-            met.append(self.beyond(table, query, params))
+        met = self.met(table, query, query.where, params)
         # (A column is named twice where it is asked for and of the place.)
         sql = f"SELECT {listed((*(query.columns or table.names), *place))}, {DELETED} "
         sql += f"FROM {self.name(table)}{' WHERE ' if met else ''}{' AND '.join(met)} ORDER BY "
